@@ -1,0 +1,291 @@
+/* onnxplain.h - explain any ONNX model's prediction by differentiating its graph. The public C API.
+ *
+ * Conventions, valid for every function unless its comment says otherwise:
+ *  - Out parameter first, object second, options pointer (NULL = defaults), `oxp_error *` last (NULL = not interested).
+ *  - Functions return OXP_OK or a negative status; on failure *out is NULL / untouched and the error, if given, is filled.
+ *  - `oxp_x **out` results are owned by the caller and released with oxp_x_free (NULL is fine). Pointers returned by value are
+ *    borrowed and live as long as the object they came from.
+ *  - Option structs begin with `struct_size`; initialise them with OXP_..._INIT. A zero field always means "default".
+ *  - An oxp_model is immutable and may be shared by threads; every other object is used by one thread at a time.
+ *  - Arrays are dense, row-major, native-endian. Strings are UTF-8. */
+#ifndef ONNXPLAIN_H
+#define ONNXPLAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define OXP_API __attribute__((visibility("default")))
+#else
+#define OXP_API
+#endif
+
+#define OXP_VERSION_MAJOR 0
+#define OXP_VERSION_MINOR 1
+#define OXP_VERSION_PATCH 0
+#define OXP_MAX_RANK 8
+
+/* ---- status, error --------------------------------------------------------------------------------------------- */
+
+typedef enum oxp_status {
+    OXP_OK = 0,
+    OXP_EINVAL = -1,       /* you asked wrongly: unknown name, wrong shape, value out of range */
+    OXP_EUNSUPPORTED = -2, /* valid ONNX that this version cannot explain; the message lists all of it */
+    OXP_ECORRUPT = -3,     /* the file or bytes are damaged or not of the expected kind */
+    OXP_ELIMIT = -4,       /* a limit (memory, size, nesting, time) would be exceeded */
+    OXP_ENOMEM = -5,
+    OXP_EIO = -6,          /* a file cannot be opened, read or written */
+    OXP_ECANCELLED = -7,   /* the progress callback asked to stop */
+    OXP_EINTERNAL = -900   /* a broken promise inside the library: please report */
+} oxp_status;
+
+typedef enum oxp_stage {
+    OXP_STAGE_ARG, OXP_STAGE_PARSE, OXP_STAGE_IMPORT, OXP_STAGE_INFER, OXP_STAGE_GRAD, OXP_STAGE_OPT,
+    OXP_STAGE_PLAN, OXP_STAGE_COMPILE, OXP_STAGE_RUN, OXP_STAGE_MEDIA, OXP_STAGE_RENDER
+} oxp_stage;
+
+/* Plain data, owned by the caller, copyable. Initialise with zeros. */
+typedef struct oxp_error {
+    oxp_status code;
+    oxp_stage stage;
+    char node[96];     /* ONNX node name, "" when no node is concerned */
+    char op[32];       /* its operator */
+    uint64_t offset;   /* byte in the model file (OXP_STAGE_PARSE), else 0 */
+    char message[1024]; /* one line: what was expected, what was found, what to do */
+} oxp_error;
+
+OXP_API const char *oxp_version(void);      /* "0.1.0" */
+OXP_API const char *oxp_build_info(void);   /* one line per library built in, with its version */
+OXP_API const char *oxp_status_name(oxp_status status);
+OXP_API const char *oxp_stage_name(oxp_stage stage);
+
+/* ---- hooks ----------------------------------------------------------------------------------------------------- */
+
+/* alloc must return 64-byte aligned memory or NULL. Used for everything the library itself allocates. */
+typedef struct oxp_allocator {
+    void *(*alloc)(size_t bytes, void *user);
+    void (*free)(void *block, void *user);
+    void *user;
+} oxp_allocator;
+
+/* topic: "compile", "dispatch", "profile", "import" ...; one line without newline. */
+typedef void (*oxp_log_fn)(const char *topic, const char *line, void *user);
+/* done of total units of `what`; return non-zero to cancel (OXP_ECANCELLED). */
+typedef int (*oxp_progress_fn)(const char *what, uint64_t done, uint64_t total, void *user);
+
+/* ---- arrays ---------------------------------------------------------------------------------------------------- */
+
+typedef enum oxp_dtype {
+    OXP_DTYPE_NONE = 0, /* numbers as in ONNX's TensorProto.DataType */
+    OXP_F32 = 1, OXP_U8 = 2, OXP_I8 = 3, OXP_U16 = 4, OXP_I16 = 5, OXP_I32 = 6, OXP_I64 = 7,
+    OXP_BOOL = 9, OXP_F16 = 10, OXP_F64 = 11, OXP_U32 = 12, OXP_U64 = 13, OXP_BF16 = 16
+} oxp_dtype;
+
+typedef struct oxp_array {
+    const char *name; /* tensor name; NULL: by position */
+    oxp_dtype dtype;
+    int32_t rank;
+    int64_t dims[OXP_MAX_RANK]; /* -1: symbolic (model inputs and outputs only) */
+    const void *data;
+} oxp_array;
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+typedef struct oxp_model oxp_model;
+
+typedef struct oxp_model_options {
+    size_t struct_size;
+    const oxp_allocator *allocator; /* copied; NULL: the C library */
+    oxp_log_fn log;
+    void *log_user;
+    uint64_t max_memory;       /* bytes any one run may use; default: no limit but the machine's */
+    const char *external_dir;  /* oxp_model_open_memory: where external data lies; NULL: none allowed */
+} oxp_model_options;
+#define OXP_MODEL_OPTIONS_INIT {sizeof(oxp_model_options), 0, 0, 0, 0, 0}
+
+/* Reads, checks and normalises a model. Unsupported operators and attributes are all listed in one OXP_EUNSUPPORTED. Sidecars
+ * (config.json, preprocessor_config.json) beside `path` are read when a function needs them. Memory: `data` must outlive the
+ * model. Errors: OXP_EIO, OXP_ECORRUPT, OXP_EUNSUPPORTED, OXP_ELIMIT, OXP_ENOMEM. */
+OXP_API oxp_status oxp_model_open(oxp_model **out, const char *path, const oxp_model_options *options, oxp_error *error);
+OXP_API oxp_status oxp_model_open_memory(oxp_model **out, const void *data, size_t size,
+                                         const oxp_model_options *options, oxp_error *error);
+OXP_API void oxp_model_free(oxp_model *model);
+
+OXP_API size_t oxp_model_input_count(const oxp_model *model);
+OXP_API size_t oxp_model_output_count(const oxp_model *model);
+OXP_API oxp_array oxp_model_input(const oxp_model *model, size_t index);  /* data == NULL */
+OXP_API oxp_array oxp_model_output(const oxp_model *model, size_t index); /* data == NULL */
+/* Class names: from a file with one label per line or a config.json's id2label; path NULL: the sidecar, if any. */
+OXP_API oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *error);
+OXP_API const char *oxp_model_label(const oxp_model *model, int64_t index); /* NULL when unknown */
+
+/* ---- text about the library and models ------------------------------------------------------------------------- */
+
+typedef struct oxp_text oxp_text;
+OXP_API const char *oxp_text_str(const oxp_text *text);
+OXP_API void oxp_text_free(oxp_text *text);
+
+/* view: "summary", "ops", "layers", "ir", "plan". shapes: as in oxp_explain_options. With model == NULL only "ops": the table of
+ * supported operators. */
+OXP_API oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view, const char *const *shapes,
+                               size_t n_shapes, oxp_error *error);
+
+/* ---- methods (introspection) ----------------------------------------------------------------------------------- */
+
+typedef enum oxp_param_type { OXP_PARAM_FLOAT, OXP_PARAM_INT, OXP_PARAM_BOOL, OXP_PARAM_CHOICE, OXP_PARAM_TEXT } oxp_param_type;
+
+typedef struct oxp_param_info {
+    const char *name, *sentence;
+    oxp_param_type type;
+    double min, max;            /* numbers */
+    const char *default_text;   /* as one would type it */
+    const char *choices;        /* "max,sum,mean": OXP_PARAM_CHOICE */
+} oxp_param_info;
+
+typedef struct oxp_method_info {
+    const char *name, *title, *sentence, *definition, *paper;
+    int needs_layer;   /* the map is a layer's, upsampled to the input */
+    int is_signed;     /* the map has meaningful signs: shown with a diverging colour map */
+    int is_contrastive; /* explains a difference of two targets */
+    size_t param_count;
+} oxp_method_info;
+
+OXP_API size_t oxp_method_count(void);
+OXP_API const oxp_method_info *oxp_method_get(size_t index);
+OXP_API const oxp_param_info *oxp_method_param(size_t method, size_t index);
+OXP_API int oxp_method_find(const char *name); /* index or -1 */
+
+/* ---- running and explaining ------------------------------------------------------------------------------------ */
+
+/* One value of the model computed from others: any named tensor may be fed or asked for. `outputs`: names; results are
+ * owned by *out. Feeds may be float64 / float16 (converted) or integers. */
+typedef struct oxp_values oxp_values;
+typedef struct oxp_run_options {
+    size_t struct_size;
+    int threads;           /* default: all cores */
+    const char *precision; /* "f32" (default) or "f64": the double reference executor */
+} oxp_run_options;
+#define OXP_RUN_OPTIONS_INIT {sizeof(oxp_run_options), 0, 0}
+
+OXP_API oxp_status oxp_run(oxp_values **out, const oxp_model *model, const oxp_array *feeds, size_t n_feeds,
+                           const char *const *outputs, size_t n_outputs, const oxp_run_options *options, oxp_error *error);
+OXP_API size_t oxp_values_count(const oxp_values *values);
+OXP_API oxp_array oxp_values_get(const oxp_values *values, size_t index);
+OXP_API void oxp_values_free(oxp_values *values);
+
+typedef struct oxp_explain_options {
+    size_t struct_size;
+    const char *method;         /* default "saliency" */
+    const char *const *params;  /* "name=value", n_params of them */
+    size_t n_params;
+    const char *target;         /* "281", "tabby", "top1".."topK", "a[0,5]" (tensor element), "sum:tensor"; default top1 */
+    const char *contrast;       /* the other target, "" = runner-up, NULL = none (contrastive methods: runner-up) */
+    const char *space;          /* "logit" (default), "prob", "output" */
+    const char *const *layers;  /* tensor names; none: auto */
+    size_t n_layers;
+    const char *const *wrt;     /* tensor names to attribute to; none: the inputs */
+    size_t n_wrt;
+    const char *const *shapes;  /* "name=1,3,224,224" for symbolic inputs */
+    size_t n_shapes;
+    int threads;                /* default: all cores */
+    const char *precision;      /* "f32", "f64" */
+    uint64_t max_memory;        /* bytes; default: the model's */
+    int top_k;                  /* predictions reported; default 3 */
+    int no_optimise;            /* 1: no folding, no fusion (for comparison) */
+    oxp_progress_fn progress;
+    void *progress_user;
+} oxp_explain_options;
+#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* A compiled method on a model: reusable for any number of inputs of the same shapes and any targets; changing the target
+ * recompiles nothing, changing the shapes recompiles once. */
+typedef struct oxp_explainer oxp_explainer;
+typedef struct oxp_result oxp_result;
+
+OXP_API oxp_status oxp_explainer_new(oxp_explainer **out, const oxp_model *model, const oxp_explain_options *options,
+                                     oxp_error *error);
+OXP_API void oxp_explainer_free(oxp_explainer *explainer);
+/* target / contrast: as in the options, NULL: those of the options. Inputs: all model inputs, by name or position; first dim is the
+ * batch, each item its own explanation with its own target. Errors also: OXP_EINVAL (shape, class), OXP_ECANCELLED. */
+OXP_API oxp_status oxp_explain(oxp_result **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
+                               const char *target, const char *contrast, oxp_error *error);
+/* What a run would cost, computed without running: passes, FLOPs, bytes (JSON). */
+OXP_API oxp_status oxp_explainer_cost(oxp_text **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
+                                      oxp_error *error);
+
+/* One attribution: method x (input, --wrt tensor or layer). */
+typedef struct oxp_map {
+    const char *tensor;     /* what it is an attribution of */
+    oxp_array attribution;  /* raw, signed, unnormalised, float32 (float64 with precision f64), in the tensor's or layer's own shape */
+    oxp_array map;          /* channels reduced, (N, spatial...) at the layer's or input's resolution, float32 */
+    const char *reduction;  /* how channels were reduced, "none" when there are none */
+} oxp_map;
+
+typedef struct oxp_prediction {
+    int64_t index;
+    double score;       /* in the target tensor */
+    double probability; /* NaN when the model has none */
+} oxp_prediction;
+
+OXP_API size_t oxp_result_map_count(const oxp_result *result);
+OXP_API oxp_map oxp_result_map(const oxp_result *result, size_t index);
+OXP_API size_t oxp_result_batch(const oxp_result *result);
+OXP_API size_t oxp_result_top_count(const oxp_result *result);
+OXP_API oxp_prediction oxp_result_top(const oxp_result *result, size_t item, size_t rank);
+OXP_API int64_t oxp_result_target(const oxp_result *result, size_t item);   /* class explained; -1: not a class */
+OXP_API int64_t oxp_result_contrast(const oxp_result *result, size_t item); /* -1: none */
+OXP_API size_t oxp_result_note_count(const oxp_result *result);             /* assumptions and warnings, one line each */
+OXP_API const char *oxp_result_note(const oxp_result *result, size_t index);
+OXP_API oxp_status oxp_result_json(oxp_text **out, const oxp_result *result, oxp_error *error);
+OXP_API void oxp_result_free(oxp_result *result);
+
+/* ---- inputs and pictures --------------------------------------------------------------------------------------- */
+
+/* A file made ready for a model: JPEG, PNG or .npy. */
+typedef struct oxp_input oxp_input;
+typedef struct oxp_input_options {
+    size_t struct_size;
+    const char *preprocess; /* preset (imagenet, caffe, tf, unit, none), a JSON file, or "key=value;..."; NULL: sidecar or guess */
+    const char *layout;     /* "NCHW", "NHWC", "NCL" ...; NULL: found from the graph */
+    int model_input;        /* which model input it is for */
+} oxp_input_options;
+#define OXP_INPUT_OPTIONS_INIT {sizeof(oxp_input_options), 0, 0, 0}
+
+OXP_API oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *path,
+                                  const oxp_input_options *options, oxp_error *error);
+OXP_API oxp_array oxp_input_array(const oxp_input *input);
+OXP_API int oxp_input_assumed(const oxp_input *input);         /* 1: preprocessing was guessed */
+OXP_API const char *oxp_input_description(const oxp_input *input); /* one line: what was done to the file */
+OXP_API void oxp_input_free(oxp_input *input);
+
+typedef struct oxp_render_options {
+    size_t struct_size;
+    const char *colormap;   /* default by the method: "heat" (magnitude) or "blue-red" (signed); see oxp_colormaps */
+    double percentile;      /* clip; default 99 */
+    double alpha;           /* strongest overlay opacity, default 0.7 */
+} oxp_render_options;
+#define OXP_RENDER_OPTIONS_INIT {sizeof(oxp_render_options), 0, 0, 0}
+
+typedef struct oxp_blob oxp_blob;
+OXP_API const void *oxp_blob_data(const oxp_blob *blob);
+OXP_API size_t oxp_blob_size(const oxp_blob *blob);
+OXP_API void oxp_blob_free(oxp_blob *blob);
+
+/* format: "png" (overlay on the input's picture at its resolution, or a plot for series), "npy" (raw attribution). */
+OXP_API oxp_status oxp_render(oxp_blob **out, const oxp_result *result, size_t map, size_t item, const oxp_input *input,
+                              const char *format, const oxp_render_options *options, oxp_error *error);
+/* One PNG: the input and map 0 of each result side by side, titled, with a colour bar. */
+OXP_API oxp_status oxp_render_sheet(oxp_blob **out, const oxp_result *const *results, size_t n_results, size_t item,
+                                    const oxp_input *input, const oxp_render_options *options, oxp_error *error);
+OXP_API const char *oxp_colormaps(void); /* comma-separated names */
+/* Writes all or nothing (temporary file, then rename); path "-": standard output. */
+OXP_API oxp_status oxp_write_file(const char *path, const void *data, size_t size, oxp_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
