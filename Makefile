@@ -1,0 +1,51 @@
+# onnxplain: the front door. CMake does the work (CMakePresets.json); WERROR=ON makes warnings errors.
+JOBS   ?= $(shell nproc)
+WERROR ?= OFF
+PREFIX ?= /usr/local
+CTEST  = ctest --output-on-failure -j $(JOBS)
+
+# $(call build,PRESET): configure (cheap when nothing changed) and build everything.
+build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
+
+.PHONY: all demo check check-long asan clang bench fmt lint install clean deps help
+
+all: ## build the command build/onnxplain and the shared library beside it
+	@$(call build,release)
+
+demo: deps all ## install what is missing, build, explain the demo photos
+	@if [ -x tools/demo ]; then tools/demo; else echo "tools/demo is missing" >&2; exit 1; fi
+
+check: deps all ## install what is missing, build, run the short and medium tests
+	@cd build && $(CTEST) -LE long
+
+check-long: deps all ## all tests
+	@cd build && $(CTEST)
+
+asan: deps ## the tests of `check` under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(call build,asan)
+	@cd build-asan && $(CTEST) -LE long
+
+clang: ## compile everything with clang
+	@$(call build,clang)
+
+bench: all ## benchmarks: ours against the bare kernels, in one run
+	@bench/run
+
+fmt: ## format all C files in place
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+lint: ## the house rules and the formatting, changing nothing
+	@tools/check_layers.sh && tools/check_calls.sh && tools/check_sizes.sh
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format --dry-run --Werror
+
+install: all ## install under PREFIX (default /usr/local)
+	@cmake --install build --prefix $(PREFIX)
+
+clean: ## remove all build folders
+	@rm -rf build build-*
+
+deps:
+	@tools/deps
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
