@@ -1,0 +1,30 @@
+/* infer.h - small helpers for the infer, grad and ref functions of the operator families. */
+#ifndef OXP_OPS_INFER_H
+#define OXP_OPS_INFER_H
+
+#include "ops/build.h"
+#include "ops/ops.h"
+
+/* Input i present? its shape and dtype. */
+bool oxp_infer_has(const oxp_infer *inf, size_t i);
+const oxp_shape *oxp_infer_shape(const oxp_infer *inf, size_t i);
+oxp_dtype oxp_infer_dtype(const oxp_infer *inf, size_t i);
+oxp_status oxp_infer_out(oxp_infer *inf, size_t i, oxp_dtype dtype, const oxp_shape *shape);
+/* Output 0 has the dtype and shape of input 0. */
+oxp_status oxp_infer_same(oxp_infer *inf);
+/* All inputs broadcast together, dtype of input 0; comparisons give BOOL. */
+oxp_status oxp_infer_broadcast(oxp_infer *inf);
+oxp_status oxp_infer_compare(oxp_infer *inf);
+/* Output 0 from the attribute "output_shape" / "input_shape" (adjoint operators), dtype of input 0. */
+oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr);
+/* Fails unless input i is of kind F32. */
+oxp_status oxp_infer_float(const oxp_infer *inf, size_t i);
+
+static inline bool oxp_node_has(const oxp_node *n, size_t i) { return i < n->n_in && n->in[i] != OXP_NO_VAL; }
+
+/* Row-major index walk for ref loops: advances idx over shape; false after the last. */
+bool oxp_index_next(const oxp_shape *shape, int64_t idx[OXP_MAX_RANK]);
+/* Offset of the element at idx (of out_shape) in an operand of shape s broadcast to out_shape. */
+int64_t oxp_index_broadcast(const oxp_shape *s, const oxp_shape *out_shape, const int64_t idx[OXP_MAX_RANK]);
+
+#endif

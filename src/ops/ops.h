@@ -1,0 +1,18 @@
+/* ops.h - the table of operators, from ops.def. */
+#ifndef OXP_OPS_OPS_H
+#define OXP_OPS_OPS_H
+
+#include "ir/op.h"
+
+#define OXP_OP(symbol) extern const oxp_op oxp_op_##symbol;
+#include "ops/ops.def"
+#undef OXP_OP
+
+size_t oxp_op_count(void);
+const oxp_op *oxp_op_at(size_t index);
+const oxp_op *oxp_op_find(const char *name); /* NULL when unknown; internal operators included */
+
+/* The axis attribute, made non-negative; fails when outside [-rank, rank). */
+oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out);
+
+#endif
