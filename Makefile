@@ -2,7 +2,8 @@
 JOBS   ?= $(shell nproc)
 WERROR ?= OFF
 PREFIX ?= /usr/local
-CTEST  = ctest --output-on-failure -j $(JOBS)
+MAKEFLAGS += --no-print-directory
+CTEST   = ctest --output-on-failure -j $(JOBS)
 
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
