@@ -21,6 +21,7 @@ What is done to the exporter's graph, and why:
 
 The script ends with the model's own top three for the pictures given, from ONNX Runtime.
 """
+
 import hashlib
 import io
 import json

@@ -1,5 +1,8 @@
 """A terse builder of tiny ONNX models.
 
+Models called GROUP__SPELLING are one function written differently: their weights and inputs are
+drawn alike, and their outputs must agree.
+
 `Net` collects nodes, weights and inputs in the order in which they are written down, `save` writes
 the model with its input arrays and, where ONNX Runtime is importable, its expected outputs:
 
@@ -8,6 +11,7 @@ the model with its input arrays and, where ONNX Runtime is importable, its expec
 It does not judge the models: some are legal spellings that `onnx.checker` of one version accepts
 and of another does not, so the check is ONNX Runtime's.
 """
+
 import pathlib
 import re
 
@@ -40,10 +44,10 @@ class Net:
 
     def __init__(self, name, opset=13, ir=None):
         self.name, self.opset = name, opset
-        self.ir = ir or {7: 3, 8: 3}.get(opset, 4 if opset < 10 else 7)
+        self.ir = ir or (3 if opset < 9 else 4 if opset < 10 else 7 if opset < 15 else 8)
         self.nodes, self.inits, self.inputs, self.outputs = [], [], [], []
         self.functions, self.imports, self.feeds = [], [], {}
-        self.rng = np.random.default_rng(sum(map(ord, name)))
+        self.rng = np.random.default_rng(sum(map(ord, name.split("__")[0])))
 
     def input(self, name, value, dims=None):
         """A graph input with its test value; `dims` may hold strings for symbolic sizes."""
@@ -64,10 +68,13 @@ class Net:
         """A 1-D int64 initializer."""
         return self.const(name, value, np.int64)
 
+    def normal(self, *shape):
+        return self.rng.normal(0, 1, shape).astype(np.float32)
+
     def weight(self, name, *shape):
         """A random initializer, scaled by the fan-in."""
         fan = int(np.prod(shape[1:])) or 1
-        return self.const(name, self.rng.normal(0, (2 / fan) ** 0.5, shape))
+        return self.const(name, self.normal(*shape) * (2 / fan) ** 0.5)
 
     def node(self, op, inputs, output, **attrs):
         """One node; `output` is a name or several separated by blanks."""
@@ -89,15 +96,16 @@ class Net:
         model.ir_version = self.ir
         return model
 
-    def save(self, folder, raw=None):
-        """Writes the model, its inputs and, if possible, the outputs of ONNX Runtime."""
+    def save(self, folder):
+        """Writes the model, its inputs and, if possible, the outputs; returns the outputs."""
         folder = pathlib.Path(folder)
         path = folder / (self.name + ".onnx")
-        path.write_bytes(raw if raw is not None else self.model().SerializeToString())
+        path.write_bytes(self.model().SerializeToString(deterministic=True))
         io = folder / (self.name + ".io")
         io.mkdir(exist_ok=True)
         for name, value in self.feeds.items():
             np.save(io / f"input__{file_name(name)}.npy", value)
+        results = []
         if onnxruntime:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
@@ -108,3 +116,5 @@ class Net:
             ):
                 assert value.size and np.isfinite(value).all(), (self.name, name)
                 np.save(io / f"output__{file_name(name)}.npy", value)
+                results.append(value)
+        return results

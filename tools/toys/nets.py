@@ -3,6 +3,7 @@
 The closed-form ones restate, as ONNX, the toy modules that Captum's tests made a common yardstick
 (only the constants, which are facts; no code): docs/methods lists the numbers they must give.
 """
+
 import numpy as np
 
 from .lib import Net
@@ -158,10 +159,9 @@ def batch_norm(n, x, out, channels):
 
 
 def cnn(name, axes, size, channels=2):
-    """Conv -> BN -> Relu -> MaxPool -> grouped, dilated Conv -> Relu, a residual Conv, mean, Gemm."""
+    """Conv, BN, Relu, MaxPool, grouped dilated Conv, Relu, residual Conv with BN, mean, Gemm."""
     n = Net(name)
-    image = n.rng.normal(0, 1, [2, channels] + size).astype(np.float32)
-    n.input("x", image, ["N", channels] + size)
+    n.input("x", n.normal(2, channels, *size), ["N", channels] + size)
     n.weight("conv1.weight", 6, channels, *[3] * axes)
     n.node("Conv", "x,conv1.weight", "conv1", kernel_shape=[3] * axes, pads=[1] * 2 * axes)
     batch_norm(n, "conv1", "bn1", 6)
@@ -169,8 +169,15 @@ def cnn(name, axes, size, channels=2):
     n.node("MaxPool", "relu1", "pool1", kernel_shape=[2] * axes, strides=[2] * axes)
     n.weight("conv2.weight", 6, 3, *[3] * axes)
     n.weight("conv2.bias", 6)
-    n.node("Conv", "pool1,conv2.weight,conv2.bias", "conv2", kernel_shape=[3] * axes,
-           pads=[2] * 2 * axes, dilations=[2] * axes, group=2)
+    n.node(
+        "Conv",
+        "pool1,conv2.weight,conv2.bias",
+        "conv2",
+        kernel_shape=[3] * axes,
+        pads=[2] * 2 * axes,
+        dilations=[2] * axes,
+        group=2,
+    )
     n.node("Relu", "conv2", "relu2")
     n.weight("conv3.weight", 6, 6, *[1] * axes)
     n.node("Conv", "relu2,conv3.weight", "conv3", kernel_shape=[1] * axes)
