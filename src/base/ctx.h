@@ -36,16 +36,17 @@ oxp_status oxp_ctx_progress(oxp_ctx *ctx, const char *what, uint64_t done, uint6
         if (try_status_ != OXP_OK)                                                                                     \
             return try_status_;                                                                                        \
     } while (0)
-#define OXP_FAIL(ctx, code, ...) return oxp_ctx_fail((ctx), (code), __VA_ARGS__)
+/* The code is named again as the value, so that the compiler knows that a failing path returns no OXP_OK. */
+#define OXP_FAIL(ctx, code, ...) return (oxp_ctx_fail((ctx), (code), __VA_ARGS__), (code))
 #define OXP_FAIL_IF(ctx, cond, code, ...)                                                                              \
     do {                                                                                                               \
         if (cond)                                                                                                      \
-            return oxp_ctx_fail((ctx), (code), __VA_ARGS__);                                                           \
+            OXP_FAIL((ctx), (code), __VA_ARGS__);                                                                      \
     } while (0)
 #define OXP_NOMEM_IF(ctx, ptr)                                                                                         \
     do {                                                                                                               \
         if ((ptr) == NULL)                                                                                             \
-            return oxp_ctx_fail((ctx), OXP_ENOMEM, "out of memory");                                                   \
+            OXP_FAIL((ctx), OXP_ENOMEM, "out of memory");                                                              \
     } while (0)
 
 #endif

@@ -38,8 +38,8 @@ bool oxp_arena_defer(oxp_arena *arena, void (*fn)(void *), void *ptr);
 
 #define OXP_NEW(arena, type, n) ((type *)oxp_arena_zalloc((arena), (size_t)(n), sizeof(type)))
 
-/* Makes room for element number n (0-based) in a growing arena array: doubles `cap` and copies. Status-free: false when
- * out of memory. `items` is a type **. */
+/* Makes room for element number n (0-based) in a growing arena array: doubles `cap`, copies, zeroes the new part. False
+ * when out of memory (the array stays as it was). `items` is a type **; start with NULL and cap 0. */
 bool oxp_arena_grow(oxp_arena *arena, void *items, size_t n, size_t *cap, size_t item_size);
 
 #endif

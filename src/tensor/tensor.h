@@ -31,7 +31,7 @@ int64_t oxp_shape_elements(const oxp_shape *s); /* of a shape already checked */
 /* ONNX (NumPy) broadcasting; false when the shapes do not go together. */
 bool oxp_shape_broadcast(const oxp_shape *a, const oxp_shape *b, oxp_shape *out);
 /* "(1,3,224,224)" into buf; returns buf. */
-#define OXP_SHAPE_TEXT 160
+#define OXP_SHAPE_TEXT 176
 const char *oxp_shape_text(const oxp_shape *s, char buf[OXP_SHAPE_TEXT]);
 /* Row-major strides in elements. */
 void oxp_shape_strides(const oxp_shape *s, int64_t stride[OXP_MAX_RANK]);
@@ -43,17 +43,21 @@ typedef struct oxp_tensor {
 } oxp_tensor;
 
 size_t oxp_tensor_bytes(const oxp_tensor *t);
+/* Zeroed, 64-byte aligned memory of the tensor's own; *out is untouched on failure. */
 oxp_status oxp_tensor_new(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const oxp_shape *shape, oxp_tensor *out);
 
-/* Element-wise conversion of n values between any two numeric dtypes, saturating towards integers, rounding to nearest even towards
- * float16 / bfloat16. src may be unaligned. */
+/* Element-wise conversion of n values between any two dtypes, as ONNX's Cast but saturating towards integers (NaN gives 0,
+ * fractions are cut off), rounding once, to nearest even, towards floats; anything but zero is true. src may be unaligned,
+ * dst is aligned for its dtype; they do not overlap. */
 void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64_t n);
 double oxp_tensor_get(const oxp_tensor *t, int64_t index); /* any numeric dtype, as double */
 int64_t oxp_tensor_get_int(const oxp_tensor *t, int64_t index);
 float oxp_half_to_float(uint16_t h);
 uint16_t oxp_float_to_half(float f);
 
-/* .npy, format versions 1-3, C or Fortran order read, C order written; little-endian or byte-order-free dtypes. */
+/* .npy, format versions 1-3, C or Fortran order read, C order written; little-endian or byte-order-free dtypes. The tensor
+ * is a view into `file` where that is C order and aligned, else a copy in the arena: `file` must outlive it. Bytes behind
+ * the array are ignored, as NumPy does. bfloat16, which .npy does not know, is written as float32. */
 oxp_status oxp_npy_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, oxp_tensor *out);
 oxp_status oxp_npy_format(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *t, oxp_bytes *out);
 
