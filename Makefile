@@ -36,7 +36,7 @@ fmt: ## format all C files in place
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
 lint: ## the house rules and the formatting, changing nothing
-	@tools/check_layers.sh && tools/check_calls.sh && tools/check_sizes.sh
+	@tools/check_layers.sh && tools/check_calls.sh && tools/check_headers.sh && tools/check_sizes.sh
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format --dry-run --Werror
 
 install: all ## install under PREFIX (default /usr/local)
