@@ -12,9 +12,9 @@ import sys
 
 import numpy as np
 
-from toys import composites, nets
+from toys import composites, nets, opsets
 
-PARTS = [nets.all_nets, composites.all_nets]
+PARTS = [nets.all_nets, composites.all_nets, opsets.all_nets]
 
 
 def main():

@@ -60,7 +60,7 @@ class Net:
 
     def const(self, name, value, dtype=np.float32):
         """An initializer."""
-        array = np.ascontiguousarray(np.asarray(value, dtype))
+        array = np.array(value, dtype, order="C")
         self.inits.append(numpy_helper.from_array(array, name))
         return name
 
@@ -80,7 +80,8 @@ class Net:
         """One node; `output` is a name or several separated by blanks."""
         outputs = output.split()
         name = f"{op}_{outputs[0]}"
-        self.nodes.append(helper.make_node(op, inputs.split(","), outputs, name=name, **attrs))
+        ins = inputs.split(",") if inputs else []
+        self.nodes.append(helper.make_node(op, ins, outputs, name=name, **attrs))
         return outputs[0]
 
     def output(self, *names, elem=TensorProto.FLOAT, dims=None):
