@@ -1,7 +1,7 @@
 /* ctx.c - errors, log lines and progress of one call.
  *
- * Names inside messages come from hostile files, so what is stored is made one printable line: control characters become
- * spaces and a cut never leaves half a UTF-8 sequence behind. */
+ * Names inside messages come from hostile files, so what is stored is made one printable line:
+ * control characters become spaces and a cut never leaves half a UTF-8 sequence behind. */
 #include "base/ctx.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,8 +12,7 @@ static size_t torn_tail(const char *s, size_t len)
 {
     for (size_t back = 1; back <= 3 && back <= len; back++) {
         const unsigned char c = (unsigned char)s[len - back];
-        if ((c & 0xC0u) == 0x80u)
-            continue;
+        if ((c & 0xC0u) == 0x80u) continue;
         const size_t need = c >= 0xF0u ? 4 : c >= 0xE0u ? 3 : c >= 0xC0u ? 2 : 1;
         return need > back ? back : 0;
     }
@@ -23,11 +22,9 @@ static size_t torn_tail(const char *s, size_t len)
 static void make_one_line(char *s, bool cut)
 {
     const size_t len = strlen(s);
-    if (cut)
-        s[len - torn_tail(s, len)] = '\0';
+    if (cut) s[len - torn_tail(s, len)] = '\0';
     for (; *s != '\0'; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7F)
-            *s = ' ';
+        if ((unsigned char)*s < 0x20 || *s == 0x7F) *s = ' ';
 }
 
 static void copy_name(char *out, size_t size, const char *name)
@@ -39,8 +36,7 @@ static void copy_name(char *out, size_t size, const char *name)
 oxp_status oxp_ctx_fail(oxp_ctx *ctx, oxp_status code, const char *fmt, ...)
 {
     oxp_error *e = ctx != NULL ? ctx->error : NULL;
-    if (e == NULL)
-        return code;
+    if (e == NULL) return code;
     e->code = code;
     e->stage = ctx->stage;
     e->offset = ctx->stage == OXP_STAGE_PARSE ? ctx->offset : 0;
@@ -56,8 +52,7 @@ oxp_status oxp_ctx_fail(oxp_ctx *ctx, oxp_status code, const char *fmt, ...)
 
 void oxp_ctx_log(oxp_ctx *ctx, const char *topic, const char *fmt, ...)
 {
-    if (ctx == NULL || ctx->log == NULL)
-        return;
+    if (ctx == NULL || ctx->log == NULL) return;
     char line[1024];
     va_list args;
     va_start(args, fmt);

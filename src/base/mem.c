@@ -1,9 +1,10 @@
 /* mem.c - the allocator hooks and the arenas built on them.
  *
- * An arena is a list of blocks. Small requests are cut from the newest "bump" block; a request that would waste much of
- * one gets a block of its own, hung behind the bump block so that cutting goes on. Blocks double in size up to 1 MiB.
- * Deferred calls live in the arena itself and run before any block is freed, so they may still read arena memory.
- * Not thread-safe: one arena belongs to one thread at a time. */
+ * An arena is a list of blocks. Small requests are cut from the newest "bump" block; a request that
+ * would waste much of one gets a block of its own, hung behind the bump block so that cutting goes
+ * on. Blocks double in size up to 1 MiB. Deferred calls live in the arena itself and run before any
+ * block is freed, so they may still read arena memory. Not thread-safe: one arena belongs to one
+ * thread at a time. */
 #include "base/mem.h"
 #include "base/checked.h"
 #include <stdarg.h>
@@ -38,18 +39,15 @@ _Static_assert(sizeof(block) <= BLOCK_ALIGN, "the header must fit before the dat
 
 void *oxp_mem_alloc(const oxp_allocator *hooks, size_t bytes)
 {
-    if (hooks != NULL)
-        return hooks->alloc(bytes != 0 ? bytes : 1, hooks->user);
-    if (bytes > PTRDIFF_MAX - BLOCK_ALIGN)
-        return NULL;
+    if (hooks != NULL) return hooks->alloc(bytes != 0 ? bytes : 1, hooks->user);
+    if (bytes > PTRDIFF_MAX - BLOCK_ALIGN) return NULL;
     const size_t rounded = (bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
     return aligned_alloc(BLOCK_ALIGN, rounded != 0 ? rounded : BLOCK_ALIGN);
 }
 
 void oxp_mem_free(const oxp_allocator *hooks, void *ptr)
 {
-    if (ptr == NULL)
-        return;
+    if (ptr == NULL) return;
     if (hooks != NULL)
         hooks->free(ptr, hooks->user);
     else
@@ -69,8 +67,7 @@ size_t oxp_arena_bytes(const oxp_arena *arena)
 oxp_arena *oxp_arena_new(const oxp_allocator *hooks)
 {
     oxp_arena *arena = oxp_mem_alloc(hooks, sizeof *arena);
-    if (arena == NULL)
-        return NULL;
+    if (arena == NULL) return NULL;
     *arena = (oxp_arena){.next_size = BLOCK_MIN};
     if (hooks != NULL) {
         arena->hooks = *hooks;
@@ -97,8 +94,7 @@ void oxp_arena_reset(oxp_arena *arena)
 
 void oxp_arena_free(oxp_arena *arena)
 {
-    if (arena == NULL)
-        return;
+    if (arena == NULL) return;
     oxp_arena_reset(arena);
     const oxp_allocator hooks = arena->hooks; /* outlives the struct that holds it */
     oxp_mem_free(arena->has_hooks ? &hooks : NULL, arena);
@@ -107,11 +103,9 @@ void oxp_arena_free(oxp_arena *arena)
 static block *block_new(const oxp_arena *arena, size_t size)
 {
     size_t total;
-    if (!oxp_add_size(size, BLOCK_ALIGN, &total))
-        return NULL;
+    if (!oxp_add_size(size, BLOCK_ALIGN, &total)) return NULL;
     block *b = oxp_mem_alloc(oxp_arena_hooks(arena), total);
-    if (b != NULL)
-        *b = (block){.size = size};
+    if (b != NULL) *b = (block){.size = size};
     return b;
 }
 
@@ -119,8 +113,7 @@ static block *block_new(const oxp_arena *arena, size_t size)
 static void *alloc_alone(oxp_arena *arena, size_t bytes)
 {
     block *b = block_new(arena, bytes);
-    if (b == NULL)
-        return NULL;
+    if (b == NULL) return NULL;
     b->used = bytes;
     block **at = arena->blocks != NULL ? &arena->blocks->next : &arena->blocks;
     b->next = *at;
@@ -136,18 +129,15 @@ static void *alloc_bytes(oxp_arena *arena, size_t bytes, size_t align)
 #else
     const bool alone = bytes > arena->next_size / 4;
 #endif
-    if (alone)
-        return alloc_alone(arena, bytes);
+    if (alone) return alloc_alone(arena, bytes);
     block *b = arena->blocks;
     size_t start = b != NULL ? (b->used + align - 1) / align * align : 0;
     if (b == NULL || start > b->size || bytes > b->size - start) {
         b = block_new(arena, arena->next_size);
-        if (b == NULL)
-            return NULL;
+        if (b == NULL) return NULL;
         b->next = arena->blocks;
         arena->blocks = b;
-        if (arena->next_size < BLOCK_MAX)
-            arena->next_size *= 2;
+        if (arena->next_size < BLOCK_MAX) arena->next_size *= 2;
         start = 0;
     }
     b->used = start + bytes;
@@ -179,8 +169,7 @@ char *oxp_arena_strndup(oxp_arena *arena, const char *s, size_t n)
     const size_t len = end != NULL ? (size_t)(end - s) : n;
     size_t bytes;
     char *copy = oxp_add_size(len, 1, &bytes) ? alloc_bytes(arena, bytes, 1) : NULL;
-    if (copy == NULL)
-        return NULL;
+    if (copy == NULL) return NULL;
     memcpy(copy, s, len);
     copy[len] = '\0';
     return copy;
@@ -198,8 +187,7 @@ char *oxp_arena_printf(oxp_arena *arena, const char *fmt, ...)
     const int len = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
     char *text = len >= 0 ? alloc_bytes(arena, (size_t)len + 1, 1) : NULL;
-    if (text == NULL)
-        return NULL;
+    if (text == NULL) return NULL;
     va_start(args, fmt);
     vsnprintf(text, (size_t)len + 1, fmt, args);
     va_end(args);
@@ -209,8 +197,7 @@ char *oxp_arena_printf(oxp_arena *arena, const char *fmt, ...)
 void *oxp_arena_memdup(oxp_arena *arena, const void *p, size_t bytes)
 {
     void *copy = oxp_arena_alloc(arena, bytes, 1);
-    if (copy != NULL && bytes != 0)
-        memcpy(copy, p, bytes);
+    if (copy != NULL && bytes != 0) memcpy(copy, p, bytes);
     return copy;
 }
 
@@ -228,20 +215,16 @@ bool oxp_arena_defer(oxp_arena *arena, void (*fn)(void *), void *ptr)
 
 bool oxp_arena_grow(oxp_arena *arena, void *items, size_t n, size_t *cap, size_t item_size)
 {
-    if (n < *cap)
-        return true;
+    if (n < *cap) return true;
     size_t wanted = *cap > 4 ? *cap : 4;
     do {
-        if (!oxp_mul_size(wanted, 2, &wanted))
-            return false;
+        if (!oxp_mul_size(wanted, 2, &wanted)) return false;
     } while (wanted <= n);
     void *old;
     memcpy(&old, items, sizeof old); /* items is some type **: read it without punning pointers */
     void *grown = oxp_arena_zalloc(arena, wanted, item_size);
-    if (grown == NULL)
-        return false;
-    if (*cap != 0)
-        memcpy(grown, old, *cap * item_size);
+    if (grown == NULL) return false;
+    if (*cap != 0) memcpy(grown, old, *cap * item_size);
     memcpy(items, &grown, sizeof grown);
     *cap = wanted;
     return true;

@@ -1,7 +1,5 @@
-/* parse.c - strict numbers from text. strtod does the rounding; the grammar and the locale are ours. */
-#ifndef _XOPEN_SOURCE
-#define _XOPEN_SOURCE 700 /* newlocale, uselocale */
-#endif
+/* parse.c - strict numbers from text. strtod does the rounding; the grammar and the locale are
+ * ours. */
 #include "base/parse.h"
 #include <locale.h>
 #include <math.h>
@@ -16,34 +14,28 @@ static bool is_digit(char c)
 bool oxp_parse_i64(const char *text, int64_t *out)
 {
     const bool negative = *text == '-';
-    if (*text == '-' || *text == '+')
-        text++;
-    if (!is_digit(*text))
-        return false;
+    if (*text == '-' || *text == '+') text++;
+    if (!is_digit(*text)) return false;
     int64_t value = 0; /* kept negative: the negative range is the larger one */
     for (; is_digit(*text); text++) {
         const int digit = *text - '0';
-        if (value < (INT64_MIN + digit) / 10)
-            return false;
+        if (value < (INT64_MIN + digit) / 10) return false;
         value = value * 10 - digit;
     }
-    if (*text != '\0' || (!negative && value == INT64_MIN))
-        return false;
+    if (*text != '\0' || (!negative && value == INT64_MIN)) return false;
     *out = negative ? value : -value;
     return true;
 }
 
 static const char *skip_digits(const char *p)
 {
-    while (is_digit(*p))
-        p++;
+    while (is_digit(*p)) p++;
     return p;
 }
 
 static bool is_decimal(const char *p)
 {
-    if (*p == '-' || *p == '+')
-        p++;
+    if (*p == '-' || *p == '+') p++;
     const char *whole = skip_digits(p);
     ptrdiff_t digits = whole - p;
     p = whole;
@@ -52,14 +44,11 @@ static bool is_decimal(const char *p)
         digits += fraction - (p + 1);
         p = fraction;
     }
-    if (digits == 0)
-        return false;
+    if (digits == 0) return false;
     if (*p == 'e' || *p == 'E') {
         p++;
-        if (*p == '-' || *p == '+')
-            p++;
-        if (!is_digit(*p))
-            return false;
+        if (*p == '-' || *p == '+') p++;
+        if (!is_digit(*p)) return false;
         p = skip_digits(p);
     }
     return *p == '\0';
@@ -67,17 +56,14 @@ static bool is_decimal(const char *p)
 
 bool oxp_parse_double(const char *text, double *out)
 {
-    if (!is_decimal(text))
-        return false;
+    if (!is_decimal(text)) return false;
     const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (c == (locale_t)0)
-        return false;
+    if (c == (locale_t)0) return false;
     const locale_t before = uselocale(c); /* of this thread only */
     const double value = strtod(text, NULL);
     uselocale(before);
     freelocale(c);
-    if (!isfinite(value))
-        return false;
+    if (!isfinite(value)) return false;
     *out = value;
     return true;
 }

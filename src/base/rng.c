@@ -1,14 +1,16 @@
 /* rng.c - Philox 4x32-10 and the distributions drawn from it.
  *
- * One counter (element, item, sample) gives 128 bits, enough for any single draw, so that no draw depends on another. */
+ * One counter (element, item, sample) gives 128 bits, enough for any single draw, so that no draw
+ * depends on another. */
 #include "base/rng.h"
 #include <math.h>
 
-/* Ten rounds of (x0,x1,x2,x3) -> (hi(M1 x2) ^ x1 ^ k0, lo(M1 x2), hi(M0 x0) ^ x3 ^ k1, lo(M0 x0)), keys bumped by Weyl
- * constants. */
+/* Ten rounds of (x0,x1,x2,x3) -> (hi(M1 x2) ^ x1 ^ k0, lo(M1 x2), hi(M0 x0) ^ x3 ^ k1, lo(M0 x0)),
+ * keys bumped by Weyl constants. */
 void oxp_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
-    uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3], k0 = key[0], k1 = key[1];
+    uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3], k0 = key[0],
+             k1 = key[1];
     for (int round = 0; round < 10; round++) {
         const uint64_t p0 = (uint64_t)0xD2511F53u * x0, p1 = (uint64_t)0xCD9E8D57u * x2;
         x0 = (uint32_t)(p1 >> 32) ^ x1 ^ k0;
@@ -26,7 +28,8 @@ void oxp_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t o
 
 static void draw(const oxp_rng *rng, uint64_t element, uint64_t out[2])
 {
-    const uint32_t counter[4] = {(uint32_t)element, (uint32_t)(element >> 32), rng->item, rng->sample};
+    const uint32_t counter[4] = {(uint32_t)element, (uint32_t)(element >> 32), rng->item,
+                                 rng->sample};
     const uint32_t key[2] = {(uint32_t)rng->seed, (uint32_t)(rng->seed >> 32)};
     uint32_t x[4];
     oxp_philox4x32(counter, key, x);

@@ -1,7 +1,8 @@
 /* strbuf.c - a growing byte string in an arena.
  *
- * Growth doubles, and the old bytes stay in the arena until it ends: a string of n bytes costs at most 4n. After a failed
- * allocation every call does nothing, so a writer checks once, at the end. */
+ * Growth doubles, and the old bytes stay in the arena until it ends: a string of n bytes costs at
+ * most 4n. After a failed allocation every call does nothing, so a writer checks once, at the end.
+ */
 #include "base/strbuf.h"
 #include "base/checked.h"
 #include <stdarg.h>
@@ -21,18 +22,15 @@ static bool reserve(oxp_strbuf *sb, size_t more)
         sb->failed = true;
         return false;
     }
-    if (need <= sb->cap)
-        return true;
+    if (need <= sb->cap) return true;
     size_t cap;
-    if (!oxp_mul_size(sb->cap, 2, &cap) || cap < need)
-        cap = need > 64 ? need : 64;
+    if (!oxp_mul_size(sb->cap, 2, &cap) || cap < need) cap = need > 64 ? need : 64;
     char *data = oxp_arena_alloc(sb->arena, cap, 1);
     if (data == NULL) {
         sb->failed = true;
         return false;
     }
-    if (sb->len != 0)
-        memcpy(data, sb->data, sb->len);
+    if (sb->len != 0) memcpy(data, sb->data, sb->len);
     sb->data = data;
     sb->cap = cap;
     return true;
@@ -40,10 +38,8 @@ static bool reserve(oxp_strbuf *sb, size_t more)
 
 void oxp_strbuf_add(oxp_strbuf *sb, const char *s, size_t n)
 {
-    if (!reserve(sb, n))
-        return;
-    if (n != 0)
-        memcpy(sb->data + sb->len, s, n);
+    if (!reserve(sb, n)) return;
+    if (n != 0) memcpy(sb->data + sb->len, s, n);
     sb->len += n;
     sb->data[sb->len] = '\0';
 }
@@ -63,8 +59,7 @@ void oxp_strbuf_printf(oxp_strbuf *sb, const char *fmt, ...)
         sb->failed = true;
         return;
     }
-    if (!reserve(sb, (size_t)len))
-        return;
+    if (!reserve(sb, (size_t)len)) return;
     va_start(args, fmt);
     vsnprintf(sb->data + sb->len, (size_t)len + 1, fmt, args);
     va_end(args);
@@ -73,7 +68,6 @@ void oxp_strbuf_printf(oxp_strbuf *sb, const char *fmt, ...)
 
 const char *oxp_strbuf_str(const oxp_strbuf *sb)
 {
-    if (sb->failed)
-        return NULL;
+    if (sb->failed) return NULL;
     return sb->data != NULL ? sb->data : "";
 }

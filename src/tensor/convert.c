@@ -1,8 +1,9 @@
 /* convert.c - exact element conversion between every pair of dtypes.
  *
- * Pairs that carry bulk data (float16 / bfloat16 / float64 / uint8 weights and pictures to float32 and back) have loops of
- * their own. The rest goes in blocks through int64 (integers among themselves) or double, both of which hold every value
- * of the types they stand for but uint64 and int64 to float, which therefore have direct loops: nothing is rounded twice. */
+ * Pairs that carry bulk data (float16 / bfloat16 / float64 / uint8 weights and pictures to float32
+ * and back) have loops of their own. The rest goes in blocks through int64 (integers among
+ * themselves) or double, both of which hold every value of the types they stand for but uint64 and
+ * int64 to float, which therefore have direct loops: nothing is rounded twice. */
 #include "base/checked.h"
 #include "tensor/tensor.h"
 #include <math.h>
@@ -27,10 +28,11 @@ static uint32_t float_to_bits(float f)
 static inline float half_value(uint16_t h)
 {
     const uint32_t magnitude = (uint32_t)(h & 0x7FFFu) << 13, exponent = magnitude & 0x0F800000u;
-    /* Normal: exponent rebased by 127 - 15. Infinity, NaN: rebased twice. Subnormal: 2^-14 is added by the exponent bits
-     * and taken away again, which normalises. */
+    /* Normal: exponent rebased by 127 - 15. Infinity, NaN: rebased twice. Subnormal: 2^-14 is added
+     * by the exponent bits and taken away again, which normalises. */
     const uint32_t normal = magnitude + (112u << 23), special = normal + (112u << 23);
-    const uint32_t subnormal = float_to_bits(bits_to_float(magnitude + (113u << 23)) - bits_to_float(113u << 23));
+    const uint32_t subnormal =
+        float_to_bits(bits_to_float(magnitude + (113u << 23)) - bits_to_float(113u << 23));
     uint32_t bits = exponent == 0x0F800000u ? special : normal;
     bits = exponent == 0 ? subnormal : bits;
     return bits_to_float(bits | (uint32_t)(h & 0x8000u) << 16);
@@ -61,13 +63,13 @@ static inline uint16_t bfloat_of(float f)
     return (uint16_t)((all & 0x7FFFFFFFu) > 0x7F800000u ? all >> 16 | 0x40u : rounded);
 }
 
-/* double -> float with the sticky bit in the last place (round to odd), so that a second, narrower rounding is exact. */
+/* double -> float with the sticky bit in the last place (round to odd), so that a second, narrower
+ * rounding is exact. */
 static float round_to_odd(double d)
 {
     const float f = (float)d;
     const uint32_t bits = float_to_bits(f);
-    if (isnan(d) || (double)f == d || (bits & 1u) != 0)
-        return f;
+    if (isnan(d) || (double)f == d || (bits & 1u) != 0) return f;
     return bits_to_float(fabs((double)f) > fabs(d) ? bits - 1 : bits + 1);
 }
 
@@ -84,16 +86,16 @@ uint16_t oxp_float_to_half(float f)
 /* ---- bulk loops ---- */
 
 /* dst[i] = expression of x = src[i]; memcpy because src may be unaligned. */
-#define BULK(name, to_type, from_type, expression)                                                                     \
-    OXP_SIMD static void name(void *restrict dst, const void *restrict src, int64_t n)                                 \
-    {                                                                                                                  \
-        to_type *restrict out = dst;                                                                                   \
-        const char *restrict in = src;                                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            from_type x;                                                                                               \
-            memcpy(&x, in + (size_t)i * sizeof x, sizeof x);                                                           \
-            out[i] = (expression);                                                                                     \
-        }                                                                                                              \
+#define BULK(name, to_type, from_type, expression)                                     \
+    OXP_SIMD static void name(void *restrict dst, const void *restrict src, int64_t n) \
+    {                                                                                  \
+        to_type *restrict out = dst;                                                   \
+        const char *restrict in = src;                                                 \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            from_type x;                                                               \
+            memcpy(&x, in + (size_t)i * sizeof x, sizeof x);                           \
+            out[i] = (expression);                                                     \
+        }                                                                              \
     }
 
 BULK(bulk_f16_f32, float, uint16_t, half_value(x))
@@ -111,105 +113,120 @@ static const struct {
     oxp_dtype to, from;
     void (*run)(void *restrict, const void *restrict, int64_t);
 } bulk_loops[] = {
-    {OXP_F32, OXP_F16, bulk_f16_f32},  {OXP_F32, OXP_BF16, bulk_bf16_f32}, {OXP_F32, OXP_F64, bulk_f64_f32},
-    {OXP_F32, OXP_U8, bulk_u8_f32},    {OXP_F32, OXP_I64, bulk_i64_f32},   {OXP_F32, OXP_U64, bulk_u64_f32},
-    {OXP_F64, OXP_U64, bulk_u64_f64},  {OXP_F16, OXP_F32, bulk_f32_f16},   {OXP_BF16, OXP_F32, bulk_f32_bf16},
-    {OXP_F64, OXP_F32, bulk_f32_f64},
+    {OXP_F32, OXP_F16, bulk_f16_f32},   {OXP_F32, OXP_BF16, bulk_bf16_f32},
+    {OXP_F32, OXP_F64, bulk_f64_f32},   {OXP_F32, OXP_U8, bulk_u8_f32},
+    {OXP_F32, OXP_I64, bulk_i64_f32},   {OXP_F32, OXP_U64, bulk_u64_f32},
+    {OXP_F64, OXP_U64, bulk_u64_f64},   {OXP_F16, OXP_F32, bulk_f32_f16},
+    {OXP_BF16, OXP_F32, bulk_f32_bf16}, {OXP_F64, OXP_F32, bulk_f32_f64},
 };
 
 /* ---- any pair ---- */
 
-#define LOAD(type)                                                                                                     \
-    type x;                                                                                                            \
-    memcpy(&x, (const char *)src + (size_t)i * sizeof x, sizeof x)
+/* case dtype: return `value` of x, element i of src. */
+#define LOAD(dtype, type, value)                                        \
+    case dtype: {                                                       \
+        type x;                                                         \
+        memcpy(&x, (const char *)src + (size_t)i * sizeof x, sizeof x); \
+        return value;                                                   \
+    }
 
-/* An integer or bool element; uint64 beyond int64 saturates, which every other integer type does further on. */
+/* An integer or bool element; uint64 beyond int64 saturates, which every other integer type does
+ * further on. */
 static int64_t load_int(const void *src, oxp_dtype from, int64_t i)
 {
     switch (from) {
-    case OXP_U8: { LOAD(uint8_t); return x; }
-    case OXP_I8: { LOAD(int8_t); return x; }
-    case OXP_U16: { LOAD(uint16_t); return x; }
-    case OXP_I16: { LOAD(int16_t); return x; }
-    case OXP_I32: { LOAD(int32_t); return x; }
-    case OXP_U32: { LOAD(uint32_t); return x; }
-    case OXP_I64: { LOAD(int64_t); return x; }
-    case OXP_U64: { LOAD(uint64_t); return x > INT64_MAX ? INT64_MAX : (int64_t)x; }
-    case OXP_BOOL: { LOAD(uint8_t); return x != 0; }
-    default: return 0;
+        LOAD(OXP_U8, uint8_t, x)
+        LOAD(OXP_I8, int8_t, x)
+        LOAD(OXP_U16, uint16_t, x)
+        LOAD(OXP_I16, int16_t, x)
+        LOAD(OXP_I32, int32_t, x)
+        LOAD(OXP_U32, uint32_t, x)
+        LOAD(OXP_I64, int64_t, x)
+        LOAD(OXP_U64, uint64_t, x > INT64_MAX ? INT64_MAX : (int64_t)x)
+        LOAD(OXP_BOOL, uint8_t, x != 0)
+    default:
+        return 0;
     }
 }
 
 static double load_double(const void *src, oxp_dtype from, int64_t i)
 {
     switch (from) {
-    case OXP_F32: { LOAD(float); return (double)x; }
-    case OXP_F64: { LOAD(double); return x; }
-    case OXP_F16: { LOAD(uint16_t); return (double)half_value(x); }
-    case OXP_BF16: { LOAD(uint16_t); return (double)bfloat_value(x); }
-    case OXP_U64: { LOAD(uint64_t); return (double)x; }
-    default: return (double)load_int(src, from, i);
+        LOAD(OXP_F32, float, (double)x)
+        LOAD(OXP_F64, double, x)
+        LOAD(OXP_F16, uint16_t, (double)half_value(x))
+        LOAD(OXP_BF16, uint16_t, (double)bfloat_value(x))
+        LOAD(OXP_U64, uint64_t, (double)x)
+    default:
+        return (double)load_int(src, from, i);
     }
 }
 
-/* The ends of an integer dtype's range. high_double is the first double above it: high itself may not be one. */
+/* The ends of an integer dtype's range, as far as int64 goes. above: the first double beyond it. */
 typedef struct int_range {
     int64_t low, high;
-    double high_double;
+    double above;
 } int_range;
 
 static int_range range_of(oxp_dtype dtype)
 {
-    switch (dtype) {
-    case OXP_BOOL: return (int_range){0, 1, 2};
-    case OXP_U8: return (int_range){0, UINT8_MAX, 0x1p8};
-    case OXP_I8: return (int_range){INT8_MIN, INT8_MAX, 0x1p7};
-    case OXP_U16: return (int_range){0, UINT16_MAX, 0x1p16};
-    case OXP_I16: return (int_range){INT16_MIN, INT16_MAX, 0x1p15};
-    case OXP_I32: return (int_range){INT32_MIN, INT32_MAX, 0x1p31};
-    case OXP_U32: return (int_range){0, UINT32_MAX, 0x1p32};
-    case OXP_U64: return (int_range){0, INT64_MAX, 0x1p63}; /* the upper half is stored by itself */
-    default: return (int_range){INT64_MIN, INT64_MAX, 0x1p63};
-    }
+    static const int_range ranges[OXP_BF16 + 1] = {
+        [OXP_BOOL] = {0, 1, 2},
+        [OXP_U8] = {0, UINT8_MAX, 0x1p8},
+        [OXP_I8] = {INT8_MIN, INT8_MAX, 0x1p7},
+        [OXP_U16] = {0, UINT16_MAX, 0x1p16},
+        [OXP_I16] = {INT16_MIN, INT16_MAX, 0x1p15},
+        [OXP_U32] = {0, UINT32_MAX, 0x1p32},
+        [OXP_I32] = {INT32_MIN, INT32_MAX, 0x1p31},
+        [OXP_U64] = {0, INT64_MAX, 0x1p63},
+        [OXP_I64] = {INT64_MIN, INT64_MAX, 0x1p63},
+    };
+    return ranges[dtype];
 }
 
 static int64_t saturate(double x, int_range range)
 {
-    if (isnan(x))
-        return 0;
-    return x >= range.high_double ? range.high : x <= (double)range.low ? range.low : (int64_t)x;
+    if (isnan(x)) return 0;
+    return x >= range.above ? range.high : x <= (double)range.low ? range.low : (int64_t)x;
 }
+
+/* case dtype: element i of dst = value. */
+#define STORE(dtype, type, value)         \
+    case dtype:                           \
+        ((type *)dst)[i] = (type)(value); \
+        break;
 
 static void store_int(void *dst, oxp_dtype to, int64_t i, int64_t x)
 {
     switch (to) {
-    case OXP_U8: ((uint8_t *)dst)[i] = (uint8_t)x; break;
-    case OXP_I8: ((int8_t *)dst)[i] = (int8_t)x; break;
-    case OXP_U16: ((uint16_t *)dst)[i] = (uint16_t)x; break;
-    case OXP_I16: ((int16_t *)dst)[i] = (int16_t)x; break;
-    case OXP_I32: ((int32_t *)dst)[i] = (int32_t)x; break;
-    case OXP_U32: ((uint32_t *)dst)[i] = (uint32_t)x; break;
-    case OXP_I64: ((int64_t *)dst)[i] = x; break;
-    case OXP_U64: ((uint64_t *)dst)[i] = (uint64_t)x; break;
-    case OXP_BOOL: ((uint8_t *)dst)[i] = x != 0; break;
-    default: break;
+        STORE(OXP_U8, uint8_t, x)
+        STORE(OXP_I8, int8_t, x)
+        STORE(OXP_U16, uint16_t, x)
+        STORE(OXP_I16, int16_t, x)
+        STORE(OXP_I32, int32_t, x)
+        STORE(OXP_U32, uint32_t, x)
+        STORE(OXP_I64, int64_t, x)
+        STORE(OXP_U64, uint64_t, x)
+        STORE(OXP_BOOL, uint8_t, x != 0)
+    default:
+        break;
     }
 }
 
 static void store_double(void *dst, oxp_dtype to, int64_t i, double x)
 {
+    if (to == OXP_U64 && x >= 0x1p63) { /* the half of its range that int64 lacks */
+        ((uint64_t *)dst)[i] = x >= 0x1p64 ? UINT64_MAX : (uint64_t)x;
+        return;
+    }
     switch (to) {
-    case OXP_F32: ((float *)dst)[i] = (float)x; break;
-    case OXP_F64: ((double *)dst)[i] = x; break;
-    case OXP_F16: ((uint16_t *)dst)[i] = half_of(round_to_odd(x)); break;
-    case OXP_BF16: ((uint16_t *)dst)[i] = bfloat_of(round_to_odd(x)); break;
-    case OXP_BOOL: ((uint8_t *)dst)[i] = x != 0; break;
-    case OXP_U64:
-        if (x >= 0x1p63) {
-            ((uint64_t *)dst)[i] = x >= 0x1p64 ? UINT64_MAX : (uint64_t)x;
-            break;
-        } /* fall through */
-    default: store_int(dst, to, i, saturate(x, range_of(to)));
+        STORE(OXP_F32, float, x)
+        STORE(OXP_F64, double, x)
+        STORE(OXP_F16, uint16_t, half_of(round_to_odd(x)))
+        STORE(OXP_BF16, uint16_t, bfloat_of(round_to_odd(x)))
+        STORE(OXP_BOOL, uint8_t, x != 0)
+    default:
+        store_int(dst, to, i, saturate(x, range_of(to)));
     }
 }
 
@@ -218,16 +235,14 @@ static void convert_ints(void *dst, oxp_dtype to, const void *src, oxp_dtype fro
     const int_range range = range_of(to);
     for (int64_t i = 0; i < n; i++) {
         int64_t x = load_int(src, from, i);
-        if (to != OXP_BOOL)
-            x = x < range.low ? range.low : x > range.high ? range.high : x;
+        if (to != OXP_BOOL) x = x < range.low ? range.low : x > range.high ? range.high : x;
         store_int(dst, to, i, x);
     }
 }
 
 void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64_t n)
 {
-    if (n <= 0)
-        return;
+    if (n <= 0) return;
     if (to == from) {
         memcpy(dst, src, (size_t)n * oxp_dtype_size(to));
         return;
@@ -240,8 +255,7 @@ void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64
     if (!oxp_dtype_is_float(to) && !oxp_dtype_is_float(from))
         convert_ints(dst, to, src, from, n);
     else
-        for (int64_t i = 0; i < n; i++)
-            store_double(dst, to, i, load_double(src, from, i));
+        for (int64_t i = 0; i < n; i++) store_double(dst, to, i, load_double(src, from, i));
 }
 
 double oxp_tensor_get(const oxp_tensor *t, int64_t index)

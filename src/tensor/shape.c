@@ -6,40 +6,34 @@
 oxp_shape oxp_shape_of(int rank, const int64_t *dims)
 {
     oxp_shape s = {.rank = rank};
-    for (int i = 0; i < rank; i++)
-        s.dim[i] = dims[i];
+    for (int i = 0; i < rank; i++) s.dim[i] = dims[i];
     return s;
 }
 
 bool oxp_shape_equal(const oxp_shape *a, const oxp_shape *b)
 {
-    if (a->rank != b->rank)
-        return false;
+    if (a->rank != b->rank) return false;
     for (int i = 0; i < a->rank; i++)
-        if (a->dim[i] != b->dim[i])
-            return false;
+        if (a->dim[i] != b->dim[i]) return false;
     return true;
 }
 
 bool oxp_shape_known(const oxp_shape *s)
 {
     for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] < 0)
-            return false;
+        if (s->dim[i] < 0) return false;
     return s->rank >= 0;
 }
 
 /* Zeros do not excuse the other dims: strides are products of them. */
 bool oxp_shape_count(const oxp_shape *s, int64_t *count)
 {
-    if (s->rank > OXP_MAX_RANK || !oxp_shape_known(s))
-        return false;
+    if (s->rank > OXP_MAX_RANK || !oxp_shape_known(s)) return false;
     int64_t product = 1;
     bool empty = false;
     for (int i = 0; i < s->rank; i++) {
         empty = empty || s->dim[i] == 0;
-        if (s->dim[i] != 0 && !oxp_mul_i64(product, s->dim[i], &product))
-            return false;
+        if (s->dim[i] != 0 && !oxp_mul_i64(product, s->dim[i], &product)) return false;
     }
     if (product > PTRDIFF_MAX / 8) /* 8: the largest element */
         return false;
@@ -72,9 +66,9 @@ bool oxp_shape_broadcast(const oxp_shape *a, const oxp_shape *b, oxp_shape *out)
     }
     oxp_shape s = {.rank = a->rank > b->rank ? a->rank : b->rank};
     for (int i = 1; i <= s.rank; i++) { /* from the last axis: shapes are aligned at the right */
-        const int64_t da = i <= a->rank ? a->dim[a->rank - i] : 1, db = i <= b->rank ? b->dim[b->rank - i] : 1;
-        if (!broadcast_dim(da, db, &s.dim[s.rank - i]))
-            return false;
+        const int64_t da = i <= a->rank ? a->dim[a->rank - i] : 1,
+                      db = i <= b->rank ? b->dim[b->rank - i] : 1;
+        if (!broadcast_dim(da, db, &s.dim[s.rank - i])) return false;
     }
     *out = s;
     return true;
@@ -90,7 +84,8 @@ const char *oxp_shape_text(const oxp_shape *s, char buf[OXP_SHAPE_TEXT])
     for (int i = 0; i < s->rank; i++) {
         const char *comma = i > 0 ? "," : "";
         const int n = s->dim[i] < 0 ? snprintf(buf + len, OXP_SHAPE_TEXT - len, "%s?", comma)
-                                    : snprintf(buf + len, OXP_SHAPE_TEXT - len, "%s%lld", comma, (long long)s->dim[i]);
+                                    : snprintf(buf + len, OXP_SHAPE_TEXT - len, "%s%lld", comma,
+                                               (long long)s->dim[i]);
         len += (size_t)n;
     }
     snprintf(buf + len, OXP_SHAPE_TEXT - len, ")");

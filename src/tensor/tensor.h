@@ -1,8 +1,8 @@
 /* tensor.h - dtypes, shapes and dense row-major tensors.
  *
- * A tensor here is a value that crosses a border (weights, inputs, results, .npy); inside the engine values have their
- * own strides. Shapes hold concrete, non-negative dims, except in imported model graphs where OXP_DIM_UNKNOWN stands for a symbolic
- * one. */
+ * A tensor here is a value that crosses a border (weights, inputs, results, .npy); inside the
+ * engine values have their own strides. Shapes hold concrete, non-negative dims, except in imported
+ * model graphs where OXP_DIM_UNKNOWN stands for a symbolic one. */
 #ifndef OXP_TENSOR_TENSOR_H
 #define OXP_TENSOR_TENSOR_H
 
@@ -22,7 +22,7 @@ const char *oxp_dtype_name(oxp_dtype dtype);
 bool oxp_dtype_is_float(oxp_dtype dtype);
 bool oxp_dtype_is_int(oxp_dtype dtype); /* not bool */
 
-oxp_shape oxp_shape_of(int rank, const int64_t *dims);
+oxp_shape oxp_shape_of(int rank, const int64_t *dims); /* rank <= OXP_MAX_RANK */
 bool oxp_shape_equal(const oxp_shape *a, const oxp_shape *b);
 bool oxp_shape_known(const oxp_shape *s);
 /* Number of elements; false when it does not fit (bombs). Unknown dims are refused too. */
@@ -39,25 +39,28 @@ void oxp_shape_strides(const oxp_shape *s, int64_t stride[OXP_MAX_RANK]);
 typedef struct oxp_tensor {
     oxp_dtype dtype;
     oxp_shape shape;
-    const void *data; /* dense, row-major, little-endian; maybe unaligned when it is a view into a file */
+    const void *data; /* dense, row-major, little-endian; a view into a file may be unaligned */
 } oxp_tensor;
 
 size_t oxp_tensor_bytes(const oxp_tensor *t);
 /* Zeroed, 64-byte aligned memory of the tensor's own; *out is untouched on failure. */
-oxp_status oxp_tensor_new(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const oxp_shape *shape, oxp_tensor *out);
+oxp_status oxp_tensor_new(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const oxp_shape *shape,
+                          oxp_tensor *out);
 
-/* Element-wise conversion of n values between any two dtypes, as ONNX's Cast but saturating towards integers (NaN gives 0,
- * fractions are cut off), rounding once, to nearest even, towards floats; anything but zero is true. src may be unaligned,
- * dst is aligned for its dtype; they do not overlap. */
+/* Element-wise conversion of n values between any two dtypes, as ONNX's Cast but saturating towards
+ * integers (NaN gives 0, fractions are cut off), rounding once, to nearest even, towards floats;
+ * anything but zero is true. src may be unaligned, dst is aligned for its dtype; they do not
+ * overlap. */
 void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64_t n);
 double oxp_tensor_get(const oxp_tensor *t, int64_t index); /* any numeric dtype, as double */
 int64_t oxp_tensor_get_int(const oxp_tensor *t, int64_t index);
 float oxp_half_to_float(uint16_t h);
 uint16_t oxp_float_to_half(float f);
 
-/* .npy, format versions 1-3, C or Fortran order read, C order written; little-endian or byte-order-free dtypes. The tensor
- * is a view into `file` where that is C order and aligned, else a copy in the arena: `file` must outlive it. Bytes behind
- * the array are ignored, as NumPy does. bfloat16, which .npy does not know, is written as float32. */
+/* .npy, format versions 1-3, C or Fortran order read, C order written; little-endian or
+ * byte-order-free dtypes. The tensor is a view into `file` where that is C order and aligned, else
+ * a copy in the arena: `file` must outlive it. Bytes behind the array are ignored, as NumPy does.
+ * bfloat16, which .npy does not know, is written as float32. */
 oxp_status oxp_npy_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, oxp_tensor *out);
 oxp_status oxp_npy_format(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *t, oxp_bytes *out);
 
