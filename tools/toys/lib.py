@@ -46,7 +46,7 @@ class Net:
         self.name, self.opset = name, opset
         self.ir = ir or (3 if opset < 9 else 4 if opset < 10 else 7 if opset < 15 else 8)
         self.nodes, self.inits, self.inputs, self.outputs = [], [], [], []
-        self.functions, self.imports, self.feeds = [], [], {}
+        self.functions, self.imports, self.feeds, self.files = [], [], {}, {}
         self.rng = np.random.default_rng(sum(map(ord, name.split("__")[0])))
 
     def input(self, name, value, dims=None):
@@ -104,6 +104,8 @@ class Net:
         path.write_bytes(self.model().SerializeToString(deterministic=True))
         io = folder / (self.name + ".io")
         io.mkdir(exist_ok=True)
+        for place, data in self.files.items():
+            (folder / place).write_bytes(data)
         for name, value in self.feeds.items():
             np.save(io / f"input__{file_name(name)}.npy", value)
         results = []
