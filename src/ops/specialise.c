@@ -1,0 +1,201 @@
+/* specialise.c - see specialise.h. One walk backwards marks what the cut needs, one walk forwards re-emits it with shapes. */
+#include "ops/specialise.h"
+
+#include "ops/infer.h"
+#include <string.h>
+
+typedef struct special_state {
+    oxp_ctx *ctx;
+    const oxp_graph *model;
+    oxp_build b;
+    oxp_val *map;
+    bool *needed;
+    bool *needs_data;
+} special_state;
+
+/* A needed value that nobody feeds pulls in its producer's inputs. Nodes are in topological order, so one backward walk does. */
+static void mark_needed(special_state *s, const bool *fed)
+{
+    const oxp_graph *m = s->model;
+    for (size_t i = m->n_nodes; i-- > 0;) {
+        const oxp_node *node = m->nodes[i];
+        bool wanted = false;
+        for (uint32_t k = 0; k < node->n_out; k++)
+            wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
+        for (uint32_t k = 0; wanted && k < node->n_in; k++)
+            s->needed[node->in[k]] = true;
+    }
+    s->needed[OXP_NO_VAL] = false;
+}
+
+static oxp_dtype canonical(oxp_dtype dtype)
+{
+    return dtype == OXP_BOOL ? OXP_BOOL : oxp_dtype_is_int(dtype) ? OXP_I64 : OXP_F32;
+}
+
+static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
+{
+    for (size_t i = 0; i < cut->n_feeds; i++) {
+        const oxp_feed *feed = &cut->feeds[i];
+        const oxp_value *v = oxp_value_of(s->model, feed->val);
+        const oxp_dtype dtype = v->dtype == OXP_DTYPE_NONE ? OXP_F32 : canonical(v->dtype);
+        oxp_val *to = &s->map[feed->val];
+        if (feed->fixed)
+            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, v->name, dtype, feed->fixed, to));
+        else
+            OXP_TRY(oxp_graph_add_value(s->ctx, s->b.g, v->name, OXP_VALUE_INPUT, dtype, &feed->shape, to));
+    }
+    return OXP_OK;
+}
+
+static oxp_status add_constants(special_state *s)
+{
+    for (size_t v = 1; v < s->model->n_values; v++) {
+        const oxp_value *value = s->model->values[v];
+        if (!s->needed[v] || s->map[v] != OXP_NO_VAL)
+            continue;
+        OXP_FAIL_IF(s->ctx, value->kind == OXP_VALUE_INPUT, OXP_EINVAL,
+                    "the model's input '%s' is needed but was not given", value->name ? value->name : "?");
+        if (value->kind == OXP_VALUE_CONST)
+            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, canonical(value->dtype), value->constant, &s->map[v]));
+    }
+    return OXP_OK;
+}
+
+/* The constant tensor behind new value v as an attribute of the wanted type. */
+static oxp_status attr_from_tensor(special_state *s, const oxp_const_in *ci, const oxp_tensor *t, oxp_attr *out)
+{
+    const size_t n = (size_t)oxp_shape_elements(&t->shape);
+    *out = (oxp_attr){.name = ci->attr, .type = ci->type, .n = n};
+    if (ci->type == OXP_ATTR_INT || ci->type == OXP_ATTR_FLOAT) {
+        OXP_FAIL_IF(s->ctx, n != 1, OXP_EINVAL, "'%s' must be a single number, found %zu", ci->attr, n);
+        out->i = oxp_tensor_get_int(t, 0);
+        out->f = oxp_tensor_get(t, 0);
+        return OXP_OK;
+    }
+    int64_t *ints = OXP_NEW(s->ctx->scratch, int64_t, n + 1);
+    double *floats = OXP_NEW(s->ctx->scratch, double, n + 1);
+    OXP_FAIL_IF(s->ctx, !ints || !floats, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        ints[i] = oxp_tensor_get_int(t, (int64_t)i);
+        floats[i] = oxp_tensor_get(t, (int64_t)i);
+    }
+    out->ints = ints;
+    out->floats = floats;
+    return OXP_OK;
+}
+
+static const oxp_const_in *const_input(const oxp_op *op, uint32_t index)
+{
+    for (const oxp_const_in *ci = op->const_in; ci && ci->attr; ci++)
+        if (ci->index == (int)index)
+            return ci;
+    return NULL;
+}
+
+typedef struct resolved { /* a node's inputs and attributes in the new graph */
+    oxp_val *in;
+    size_t n_in;
+    oxp_attr *attrs;
+    size_t n_attrs;
+} resolved;
+
+static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
+{
+    r->in = OXP_NEW(s->ctx->scratch, oxp_val, node->n_in + 1);
+    r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 1);
+    OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
+    r->n_in = 0;
+    r->n_attrs = node->n_attrs;
+    if (node->n_attrs)
+        memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
+    for (uint32_t k = 0; k < node->n_in; k++) {
+        const oxp_val v = node->in[k] == OXP_NO_VAL ? OXP_NO_VAL : s->map[node->in[k]];
+        const oxp_const_in *ci = const_input(node->op, k);
+        if (!ci) {
+            r->in[r->n_in++] = v;
+            continue;
+        }
+        if (v == OXP_NO_VAL)
+            continue;
+        const oxp_value *value = oxp_value_of(s->b.g, v);
+        if (value->kind != OXP_VALUE_CONST && s->needs_data)
+            *s->needs_data = true;
+        OXP_FAIL_IF(s->ctx, value->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
+                    "%s '%s' takes its %s from the data of an input; it must be constant", node->op->name, node->origin,
+                    ci->attr);
+        OXP_TRY(attr_from_tensor(s, ci, value->constant, &r->attrs[r->n_attrs++]));
+    }
+    while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL)
+        r->n_in--;
+    return OXP_OK;
+}
+
+static oxp_status emit_node(special_state *s, const oxp_node *node)
+{
+    resolved r;
+    s->ctx->node = node->origin;
+    s->ctx->op = node->op->name;
+    OXP_TRY(resolve(s, node, &r));
+    s->b.origin = node->origin;
+    uint32_t n_out = node->n_out; /* trailing outputs that nobody needs are not asked for */
+    while (n_out > 1 && (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
+           n_out > node->op->min_out)
+        n_out--;
+    if ((node->op->flags & OXP_OP_IDENTITY) && n_out == 1 && node->op != &oxp_op_Cast) {
+        s->map[node->out[0]] = r.in[0];
+        return OXP_OK;
+    }
+    oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, n_out);
+    OXP_NOMEM_IF(s->ctx, outs);
+    OXP_TRY(oxp_emit_multi(&s->b, node->op, r.in, r.n_in, r.attrs, r.n_attrs, n_out, outs));
+    for (uint32_t k = 0; k < n_out; k++) {
+        if (node->out[k] == OXP_NO_VAL)
+            continue;
+        oxp_value *made = oxp_value_of(s->b.g, outs[k]);
+        s->map[node->out[k]] = outs[k];
+        if (!made->name)
+            made->name = oxp_value_of(s->model, node->out[k])->name;
+    }
+    return OXP_OK;
+}
+
+static oxp_status emit_all(special_state *s, const bool *fed)
+{
+    for (size_t i = 0; i < s->model->n_nodes; i++) {
+        const oxp_node *node = s->model->nodes[i];
+        bool wanted = false;
+        for (uint32_t k = 0; k < node->n_out; k++)
+            wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
+        if (wanted)
+            OXP_TRY(emit_node(s, node));
+    }
+    return OXP_OK;
+}
+
+oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model, const oxp_cut *cut, oxp_special *out,
+                          bool *needs_data)
+{
+    ctx->stage = OXP_STAGE_INFER;
+    special_state s = {.ctx = ctx, .model = model, .needs_data = needs_data};
+    bool *fed = OXP_NEW(ctx->scratch, bool, model->n_values);
+    s.needed = OXP_NEW(ctx->scratch, bool, model->n_values);
+    s.map = OXP_NEW(arena, oxp_val, model->n_values);
+    oxp_graph *g = oxp_graph_new(arena);
+    OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !g, OXP_ENOMEM, "out of memory");
+    oxp_build_init(&s.b, ctx, g);
+    s.b.max_bytes = cut->max_bytes;
+    for (size_t i = 0; i < cut->n_feeds; i++)
+        fed[cut->feeds[i].val] = true;
+    for (size_t i = 0; i < cut->n_wanted; i++)
+        s.needed[cut->wanted[i]] = true;
+    mark_needed(&s, fed);
+    OXP_TRY(add_feeds(&s, cut));
+    OXP_TRY(add_constants(&s));
+    OXP_TRY(emit_all(&s, fed));
+    for (size_t i = 0; i < cut->n_wanted; i++)
+        OXP_TRY(oxp_graph_add_output(ctx, g, s.map[cut->wanted[i]]));
+    ctx->node = ctx->op = NULL;
+    *out = (oxp_special){g, s.map};
+    return oxp_graph_verify(ctx, g);
+}
