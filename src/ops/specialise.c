@@ -131,6 +131,14 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     return OXP_OK;
 }
 
+/* Identity, Dropout, and Cast between float types, which are all one "float" here. */
+static bool passes_through(const special_state *s, const oxp_node *node, oxp_val x)
+{
+    if (node->op != &oxp_op_Cast)
+        return (node->op->flags & OXP_OP_IDENTITY) != 0;
+    return oxp_value_of(s->b.g, x)->dtype == OXP_F32 && canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
+}
+
 static oxp_status emit_node(special_state *s, const oxp_node *node)
 {
     resolved r;
@@ -142,7 +150,7 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     while (n_out > 1 && (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
            n_out > node->op->min_out)
         n_out--;
-    if ((node->op->flags & OXP_OP_IDENTITY) && n_out == 1 && node->op != &oxp_op_Cast) {
+    if (n_out == 1 && passes_through(s, node, r.in[0])) {
         s->map[node->out[0]] = r.in[0];
         return OXP_OK;
     }
@@ -150,8 +158,8 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     OXP_NOMEM_IF(s->ctx, outs);
     OXP_TRY(oxp_emit_multi(&s->b, node->op, r.in, r.n_in, r.attrs, r.n_attrs, n_out, outs));
     for (uint32_t k = 0; k < n_out; k++) {
-        if (node->out[k] == OXP_NO_VAL)
-            continue;
+        if (node->out[k] == OXP_NO_VAL || s->map[node->out[k]] != OXP_NO_VAL)
+            continue; /* absent, or fed by the cut */
         oxp_value *made = oxp_value_of(s->b.g, outs[k]);
         s->map[node->out[k]] = outs[k];
         if (!made->name)
