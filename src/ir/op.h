@@ -38,7 +38,7 @@ typedef struct oxp_attr_spec {
 typedef struct oxp_const_in {
     int index;            /* which input; a list ends with attr == NULL */
     const char *attr;
-    oxp_attr_type type;   /* OXP_ATTR_INTS, OXP_ATTR_INT or OXP_ATTR_FLOAT */
+    oxp_attr_type type;   /* OXP_ATTR_INTS, OXP_ATTR_INT, OXP_ATTR_FLOAT or OXP_ATTR_FLOATS */
 } oxp_const_in;
 
 typedef struct oxp_infer {

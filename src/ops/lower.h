@@ -60,10 +60,11 @@ oxp_status oxp_lower_host(oxp_lower *lw, const char *what, oxp_host_fn fn, const
 /* Evaluates node with its `ref` in double: only for small integer and boolean work. Declares the results (rows). */
 oxp_status oxp_lower_by_ref(oxp_lower *lw, const oxp_node *node);
 
-/* ---- moving ---- */
+/* ---- moving; the operator declares the result before (oxp_lower_result, _like) ---- */
 oxp_status oxp_lower_copy(oxp_lower *lw, const oxp_part *from, const oxp_part *to);        /* same dims; any strides */
 oxp_status oxp_lower_accumulate(oxp_lower *lw, const oxp_part *from, const oxp_part *to);  /* to += from, floats */
-oxp_status oxp_lower_fill(oxp_lower *lw, oxp_val y, double value);
+oxp_status oxp_lower_fill(oxp_lower *lw, oxp_val y, double value); /* any dtype */
+/* Floats along axis of x; negative indices count from the end, others out of range are OXP_EINVAL when run. _grad zeroes dx first. */
 oxp_status oxp_lower_gather(oxp_lower *lw, oxp_val x, oxp_val index, int axis, oxp_val y);
 oxp_status oxp_lower_gather_grad(oxp_lower *lw, oxp_val dy, oxp_val index, int axis, oxp_val dx);
 
