@@ -60,7 +60,8 @@ oxp_status oxp_plan_place(oxp_ctx *ctx, oxp_buffer *buffers, size_t n, size_t *t
                     "the values of this graph together exceed the address space");
         if (end > *total) *total = end;
         size_t at = i;
-        for (; at > 0 && placed[at - 1]->offset > order[i]->offset; at--) placed[at] = placed[at - 1];
+        for (; at > 0 && placed[at - 1]->offset > order[i]->offset; at--)
+            placed[at] = placed[at - 1];
         placed[at] = order[i];
     }
     return oxp_plan_check(ctx, buffers, n, *total);
@@ -77,8 +78,10 @@ typedef struct live_set {
 static void live_add(live_set *s, size_t rank, bool alive)
 {
     for (size_t i = s->width + rank; i > 0; i /= 2) {
-        if (alive) s->count[i]++;
-        else s->count[i]--;
+        if (alive)
+            s->count[i]++;
+        else
+            s->count[i]--;
     }
 }
 

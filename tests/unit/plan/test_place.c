@@ -11,9 +11,8 @@ static oxp_ctx new_ctx(oxp_error *error)
 
 static bool collide(const oxp_buffer *a, const oxp_buffer *b)
 {
-    return a->bytes != 0 && b->bytes != 0 && a->first <= b->last &&
-           b->first <= a->last && a->offset < b->offset + b->bytes &&
-           b->offset < a->offset + a->bytes;
+    return a->bytes != 0 && b->bytes != 0 && a->first <= b->last && b->first <= a->last &&
+           a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
 static void test_chain_uses_two_buffers(void **state)
@@ -57,7 +56,8 @@ static void test_random_plans(void **state)
         size_t live_peak = 0, total = 0;
         for (int i = 0; i < N; i++) {
             const uint32_t first = (uint32_t)(rand() % 100);
-            b[i] = (oxp_buffer){.bytes = (size_t)(rand() % 5000), .first = first,
+            b[i] = (oxp_buffer){.bytes = (size_t)(rand() % 5000),
+                                .first = first,
                                 .last = first + (uint32_t)(rand() % (round + 1))};
         }
         assert_int_equal(oxp_plan_place(&ctx, b, N, &total), OXP_OK);
@@ -89,7 +89,8 @@ static void test_check_agrees_with_brute_force(void **state)
         bool clash = false;
         for (int i = 0; i < N; i++) {
             const uint32_t first = (uint32_t)(rand() % 20);
-            b[i] = (oxp_buffer){.bytes = (size_t)(rand() % 3) * 64, .first = first,
+            b[i] = (oxp_buffer){.bytes = (size_t)(rand() % 3) * 64,
+                                .first = first,
                                 .last = first + (uint32_t)(rand() % 4),
                                 .offset = (size_t)(rand() % 20) * 64};
             for (int j = 0; j < i; j++) clash = clash || collide(&b[i], &b[j]);
@@ -110,7 +111,8 @@ static void test_refusals(void **state)
     size_t total = 0;
     oxp_buffer backwards = {.bytes = 64, .first = 3, .last = 2};
     assert_int_equal(oxp_plan_place(&ctx, &backwards, 1, &total), OXP_EINTERNAL);
-    oxp_buffer huge[2] = {{.bytes = SIZE_MAX / 2, .last = 1}, {.bytes = SIZE_MAX / 2 + 2, .last = 1}};
+    oxp_buffer huge[2] = {{.bytes = SIZE_MAX / 2, .last = 1},
+                          {.bytes = SIZE_MAX / 2 + 2, .last = 1}};
     assert_int_equal(oxp_plan_place(&ctx, huge, 2, &total), OXP_ELIMIT);
     oxp_buffer outside = {.bytes = 128, .offset = 64, .last = 1};
     assert_int_equal(oxp_plan_check(&ctx, &outside, 1, 128), OXP_EINTERNAL);
