@@ -1,8 +1,7 @@
 /* strbuf.c - a growing byte string in an arena.
  *
  * Growth doubles, and the old bytes stay in the arena until it ends: a string of n bytes costs at
- * most 4n. After a failed allocation every call does nothing, so a writer checks once, at the end.
- */
+ * most 4n. After a failed allocation every call does nothing, so a writer checks once. */
 #include "base/strbuf.h"
 #include "base/checked.h"
 #include <stdarg.h>

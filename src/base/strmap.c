@@ -29,8 +29,7 @@ static uint64_t hash_key(const oxp_strmap *map, const char *key)
     return h ^ (h >> 33);
 }
 
-/* The slot that holds key, or the free one where it belongs. cap is a power of two and never full.
- */
+/* The slot that holds key, or the free one where it belongs. cap is a power of two, never full. */
 static struct oxp_strmap_slot *find_slot(const oxp_strmap *map, const char *key, uint64_t hash)
 {
     size_t i = (size_t)hash & (map->cap - 1);
@@ -110,7 +109,7 @@ int oxp_nearest_name(const char *wanted, const char *const *names, size_t n)
 {
     const size_t len = strlen(wanted);
     if (len == 0 || len > NAME_MAX_LEN) return -1;
-    size_t best = len / 3 + 2; /* one more than the largest distance still called near */
+    size_t best = (len > 5 ? len / 3 : 1) + 1; /* the smallest distance not called near any more */
     int nearest = -1;
     for (size_t i = 0; i < n && best > 0; i++) {
         const size_t m = strlen(names[i]);
