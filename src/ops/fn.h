@@ -19,7 +19,7 @@
     OXP_FN(RELU, "Relu", true)                                                                                         \
     OXP_FN(LEAKY_RELU, "LeakyRelu", false)     /* alpha = slope */                                                     \
     OXP_FN(ELU, "Elu", false)                  /* alpha */                                                             \
-    OXP_FN(CLIP, "Clip", false)                /* alpha = lo, beta = hi */                                             \
+    OXP_FN(CLIP, "Clip", true)                 /* alpha = lo, beta = hi; lo < y < hi iff lo < x < hi */                                         \
     OXP_FN(SIGMOID, "Sigmoid", true)                                                                                   \
     OXP_FN(HARD_SIGMOID, "HardSigmoid", false) /* max(0, min(1, alpha x + beta)) */                                    \
     OXP_FN(HARD_SWISH, "HardSwish", false)     /* x HardSigmoid(x; 1/6, 1/2) */                                        \
