@@ -173,6 +173,12 @@ static oxp_status read_beside(oxp_ctx *ctx, oxp_arena *arena, int *at, const cha
     return read_range(ctx, arena, *at, name, offset, (size_t)wanted, out);
 }
 
+bool oxp_file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 oxp_status oxp_file_read_beside(oxp_ctx *ctx, oxp_arena *arena, const char *dir, const char *name,
                                 uint64_t offset, uint64_t length, oxp_bytes *out)
 {

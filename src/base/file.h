@@ -15,6 +15,9 @@ typedef struct oxp_bytes {
 oxp_status oxp_file_read(oxp_ctx *ctx, oxp_arena *arena, const char *path, size_t max_bytes,
                          oxp_bytes *out);
 
+/* Is there a regular file (or a link to one) of that name? */
+bool oxp_file_exists(const char *path);
+
 /* Opens `name` relative to directory `dir` refusing absolute names, "..", and any symbolic link on
  * the way (openat with O_NOFOLLOW per component), then reads [offset, offset + length) (length 0:
  * to the end) like oxp_file_read. For external data. OXP_ECORRUPT when the name leads out of the

@@ -4,8 +4,8 @@
 
 #include "media/image.h"
 
-/* Checks the size a header claims against `max_pixels` and against the bytes that are there (no JPEG
- * or PNG packs 10000 pixels into a byte), then takes out->rgb. Sets width and height. */
+/* Checks the size a header claims against `max_pixels` and against the bytes that are there (no
+ * JPEG or PNG packs 10000 pixels into a byte), then takes out->rgb. Sets width and height. */
 oxp_status oxp_image_new(oxp_ctx *ctx, oxp_arena *arena, uint64_t width, uint64_t height,
                          size_t packed_bytes, uint64_t max_pixels, oxp_image *out);
 

@@ -1,5 +1,6 @@
-/* exif.c - the one EXIF field that changes pixels: orientation. A bounded reader of the TIFF structure's
- * first directory; anything damaged means "upright", since a photo is worth more than its metadata. */
+/* exif.c - the one EXIF field that changes pixels: orientation. A bounded reader of the TIFF
+ * structure's first directory; anything damaged means "upright", since a photo is worth more
+ * than its metadata. */
 #include "media/codec.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* image.c - picks the decoder by the first bytes, bounds the size, turns the picture upright; see image.h. */
+/* image.c - picks the decoder by the first bytes, bounds the size, turns the picture upright;
+ * see image.h. */
 #include "media/image.h"
 
 #include "base/checked.h"
@@ -62,9 +63,9 @@ oxp_status oxp_image_new(oxp_ctx *ctx, oxp_arena *arena, uint64_t width, uint64_
 
 /* ---- orientation ----------------------------------------------------------------------------- */
 
-/* The upright picture's pixel (x, y) is the stored picture's pixel (origin + x dx + y dy), in pixels from
- * the first one. Orientation o: 1 as is, 2 mirrored, 3 turned by 180 degrees, 4 flipped, 5 transposed,
- * 6 to be turned right, 7 transversed, 8 to be turned left. */
+/* The upright picture's pixel (x, y) is the stored picture's pixel (origin + x dx + y dy), in
+ * pixels from the first one. Orientation o: 1 as is, 2 mirrored, 3 turned by 180 degrees, 4
+ * flipped, 5 transposed, 6 to be turned right, 7 transversed, 8 to be turned left. */
 static oxp_status make_upright(oxp_ctx *ctx, oxp_arena *arena, oxp_image *image)
 {
     const int o = image->orientation;

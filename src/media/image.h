@@ -1,10 +1,11 @@
 /* image.h - pictures: JPEG and PNG bytes in, 8-bit RGB out, upright.
  *
- * Pixels agree with Pillow's ImageOps.exif_transpose(Image.open(f)).convert("RGB"): alpha is dropped
- * (not composited), palettes and grey become RGB, CMYK is read with Adobe's inverted ink values. One
- * difference: 16-bit grey keeps its high byte, like 16-bit colour, where Pillow clips it to white.
- * Colour profiles and gamma are ignored, as in the training pipelines. Damaged files are refused, not
- * half-decoded: a map drawn on grey filler would look like an explanation. */
+ * Pixels agree with Pillow's ImageOps.exif_transpose(Image.open(f)).convert("RGB"): alpha is
+ * dropped (not composited), palettes and grey become RGB, CMYK is read with Adobe's inverted ink
+ * values. One difference: 16-bit grey keeps its high byte, like 16-bit colour, where Pillow
+ * clips it to white. Colour profiles and gamma are ignored, as in the training pipelines.
+ * Damaged files are refused, not half-decoded: a map drawn on grey filler would look like an
+ * explanation. */
 #ifndef OXP_MEDIA_IMAGE_H
 #define OXP_MEDIA_IMAGE_H
 
@@ -32,8 +33,8 @@ typedef enum oxp_media_kind {
 /* By the first bytes; a file's name says nothing. */
 oxp_media_kind oxp_media_sniff(oxp_bytes bytes);
 
-/* Errors: OXP_ECORRUPT (damaged, truncated), OXP_EUNSUPPORTED (another format), OXP_ELIMIT (more than
- * OXP_IMAGE_MAX_PIXELS, or `max_pixels`), OXP_ENOMEM. */
+/* Errors: OXP_ECORRUPT (damaged, truncated), OXP_EUNSUPPORTED (another format), OXP_ELIMIT (more
+ * than OXP_IMAGE_MAX_PIXELS, or `max_pixels`), OXP_ENOMEM. */
 oxp_status oxp_image_decode(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, oxp_image *out);
 oxp_status oxp_image_decode_max(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes,
                                 uint64_t max_pixels, oxp_image *out);

@@ -1,9 +1,9 @@
 /* jpeg.c - JPEG through libjpeg(-turbo): baseline and progressive; grey, YCbCr, RGB, CMYK, YCCK.
  *
- * libjpeg reports errors by calling back; the callback leaves by longjmp to the one setjmp below. What
- * changes in between lives in a `jpeg_job` outside that frame, whose locals a longjmp may lose. Warnings that mean
- * lost pixels count as errors. The default integer DCT and smooth chroma upsampling are kept, since
- * Pillow and the training pipelines use them. */
+ * libjpeg reports errors by calling back; the callback leaves by longjmp to the one setjmp
+ * below. What changes in between lives in a `jpeg_job` outside that frame, whose locals a
+ * longjmp may lose. Warnings that mean lost pixels count as errors. The default integer DCT and
+ * smooth chroma upsampling are kept, since Pillow and the training pipelines use them. */
 #include "media/codec.h"
 
 #include <setjmp.h>
@@ -87,7 +87,8 @@ static void find_orientation(jpeg_job *job)
         }
 }
 
-/* R = k - (255 - c) k / 255, rounded, where c and k are stored inverted (255 - ink), as Adobe writes them. */
+/* R = k - (255 - c) k / 255, rounded, where c and k are stored inverted (255 - ink), as Adobe
+ * writes them. */
 static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int32_t width)
 {
     for (int32_t x = 0; x < width; x++, cmyk += 4, rgb += 3)

@@ -1,7 +1,8 @@
-/* png.c - PNG through libpng: every colour type and depth, interlaced or not, brought to 8-bit RGB.
+/* png.c - PNG through libpng: every colour type and depth, interlaced or not, brought to 8-bit
+ * RGB.
  *
- * libpng's row transforms do the work. As in jpeg.c, what changes under the one setjmp lives outside its frame.
- * Files are read to IEND, so that a damaged last chunk is noticed. */
+ * libpng's row transforms do the work. As in jpeg.c, what changes under the one setjmp lives
+ * outside its frame. Files are read to IEND, so that a damaged last chunk is noticed. */
 #include "media/codec.h"
 
 #include <setjmp.h>

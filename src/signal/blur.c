@@ -1,8 +1,9 @@
 /* blur.c - separable Gaussian smoothing; see blur.h.
  *
- * Per axis y_i = sum_k w_k x_{i+k}, k = -r..r, r = floor(truncate sigma + 1/2), w_k = exp(-k^2 / (2 sigma^2)) / sum. Each line
- * along the axis is copied into a padded buffer in double, so that the border rule is applied once per line and the
- * inner loop has no branches. Between axes the array is float, as in scipy. */
+ * Per axis y_i = sum_k w_k x_{i+k}, k = -r..r, r = floor(truncate sigma + 1/2), w_k = exp(-k^2 /
+ * (2 sigma^2)) / sum. Each line along the axis is copied into a padded buffer in double, so that
+ * the border rule is applied once per line and the inner loop has no branches. Between axes the
+ * array is float, as in scipy. */
 #include "signal/blur.h"
 
 #include <math.h>
@@ -10,7 +11,8 @@
 
 #define MAX_RADIUS (1 << 20)
 
-/* Index of the element that position p (any integer) of a line of n elements shows, or -1 for zero. */
+/* Index of the element that position p (any integer) of a line of n elements shows, or -1 for
+ * zero. */
 static int64_t border_index(int64_t p, int64_t n, oxp_border border)
 {
     if (p >= 0 && p < n) return p;

@@ -1,13 +1,15 @@
 /* resize.c - 8-bit picture resampling that agrees with Pillow bit for bit.
  *
- * Two passes, along rows and then along columns, each rounded to 8 bits. Output pixel i of an axis is a weighted sum of
- * the source pixels around its centre c = (i + 0.5) s, where s = src / dst:
+ * Two passes, along rows and then along columns, each rounded to 8 bits. Output pixel i of an
+ * axis is a weighted sum of source pixels around its centre c = (i + 0.5) s, s = src / dst:
  *
- *     w_j = f((j + 0.5 - c) / max(s, 1)),   j from round-half-up(c - r) up to round-half-up(c + r),   r = support max(s, 1)
+ *     w_j = f((j + 0.5 - c) / max(s, 1)),  r = support * max(s, 1),
+ *     j from floor(c - r + 0.5) up to, but not including, floor(c + r + 0.5)
  *
- * normalised to sum 1, then quantised to 22 fractional bits: 32 bits less 8 for the pixel and 2 of headroom for the
- * negative lobes of bicubic and Lanczos. Quantising is part of the contract: it decides the last bit of the result.
- * `nearest` is no filter but a lookup with an accumulated position, again as Pillow walks it. No colour management. */
+ * normalised to sum 1, then quantised to 22 fractional bits: 32 bits less 8 for the pixel and 2
+ * of headroom for the negative lobes of bicubic and Lanczos. Quantising is part of the contract:
+ * it decides the last bit of the result. `nearest` is no filter but a lookup with an accumulated
+ * position, again as Pillow walks it. No colour management. */
 #include "signal/resize.h"
 
 #include "base/checked.h"
@@ -148,7 +150,8 @@ static uint8_t to_byte(int32_t fixed)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-/* (H,W,C) -> (H,dst->width,C). C is a literal in each call below, so that the loops over it unroll. */
+/* (H,W,C) -> (H,dst->width,C). C is a literal in each call below, so that the loops over it
+ * unroll. */
 static inline void along_rows(const oxp_raster *src, const axis_weights *axis, oxp_raster *dst,
                               const int channels)
 {

@@ -1,8 +1,10 @@
-/* resize_linear.c - linear and nearest resampling of arrays of 1 to 3 axes, without antialiasing; see resize.h.
+/* resize_linear.c - linear and nearest resampling of arrays of 1 to 3 axes, without antialiasing;
+ * see resize.h.
  *
- * Output i of an axis lies at p = (i + 0.5) src / dst - 0.5 in source samples, clamped to [0, src - 1], between samples
- * floor(p) and floor(p) + 1 with weight p - floor(p) on the second (cv2.resize INTER_LINEAR; ONNX Resize with
- * coordinate_transformation_mode half_pixel). Fewer than 3 axes are padded with leading axes of length 1. */
+ * Output i of an axis lies at p = (i + 0.5) src / dst - 0.5 in source samples, clamped to [0,
+ * src - 1], between samples floor(p) and floor(p) + 1 with weight p - floor(p) on the second
+ * (cv2.resize INTER_LINEAR; ONNX Resize with coordinate_transformation_mode half_pixel). Fewer
+ * than 3 axes are padded with leading axes of length 1. */
 #include "signal/resize.h"
 
 typedef struct tap {

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats as unsigned integers in the same order: flip all bits of negatives, the sign bit of the others. */
+/* Floats as unsigned integers in the same order: flip all bits of negatives, the sign bit of the
+ * others. */
 static uint32_t ordered_bits(float v)
 {
     uint32_t bits;

@@ -1,0 +1,72 @@
+/* input.c - files to model inputs; see input.h. */
+#include "media/input.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+/* Puts the file's name in front of a message about its bytes. */
+static oxp_status name_file(oxp_ctx *ctx, const char *name, oxp_status status)
+{
+    if (status == OXP_OK || !ctx->error) return status;
+    char message[sizeof ctx->error->message];
+    memcpy(message, ctx->error->message, sizeof message);
+    snprintf(ctx->error->message, sizeof ctx->error->message, "%.300s: %.700s", name, message);
+    return status;
+}
+
+static oxp_status take_picture(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
+                               const oxp_media_request *request, oxp_media_input *out)
+{
+    OXP_TRY(oxp_preprocess_resolve(ctx, arena, request->preprocess, request->sidecar_dir,
+                                   &request->shape, request->dtype, request->layout, &out->spec));
+    OXP_TRY(name_file(ctx, name, oxp_image_decode(ctx, arena, bytes, &out->image)));
+    OXP_TRY(
+        oxp_preprocess_apply(ctx, arena, &out->spec, &out->image, &out->tensor, &out->geometry));
+    out->has_image = true;
+    out->assumed = out->spec.assumed;
+    out->description = oxp_preprocess_describe(arena, &out->spec, &out->image, &out->geometry);
+    OXP_NOMEM_IF(ctx, out->description);
+    return OXP_OK;
+}
+
+static oxp_status take_array(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
+                             const oxp_media_request *request, oxp_media_input *out)
+{
+    char shape[OXP_SHAPE_TEXT];
+    OXP_TRY(name_file(ctx, name, oxp_npy_parse(ctx, arena, bytes, &out->tensor)));
+    const oxp_dtype found = out->tensor.dtype;
+    const bool casts = (found == OXP_F64 || found == OXP_F16) && request->dtype != found;
+    if (casts) {
+        oxp_tensor floats;
+        OXP_TRY(oxp_tensor_new(ctx, arena, OXP_F32, &out->tensor.shape, &floats));
+        oxp_convert((void *)(uintptr_t)floats.data, OXP_F32, out->tensor.data, found,
+                    oxp_shape_elements(&floats.shape));
+        out->tensor = floats;
+    }
+    out->description = oxp_arena_printf(
+        arena, "array %s %s%s, taken as it is", oxp_shape_text(&out->tensor.shape, shape),
+        oxp_dtype_name(found), casts ? " converted to float32" : "");
+    OXP_NOMEM_IF(ctx, out->description);
+    return OXP_OK;
+}
+
+oxp_status oxp_media_input_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
+                                 const oxp_media_request *request, oxp_media_input *out)
+{
+    *out = (oxp_media_input){0};
+    ctx->stage = OXP_STAGE_MEDIA;
+    const bool array = oxp_media_sniff(bytes) == OXP_MEDIA_NPY;
+    return array ? take_array(ctx, arena, bytes, name, request, out)
+                 : take_picture(ctx, arena, bytes, name, request, out);
+}
+
+oxp_status oxp_media_input_load(oxp_ctx *ctx, oxp_arena *arena, const char *path,
+                                const oxp_media_request *request, oxp_media_input *out)
+{
+    oxp_bytes bytes;
+    ctx->stage = OXP_STAGE_MEDIA;
+    OXP_TRY(oxp_file_read(ctx, arena, path, MAX_FILE_BYTES, &bytes));
+    return oxp_media_input_parse(ctx, arena, bytes, path, request, out);
+}
