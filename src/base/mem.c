@@ -12,8 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { BLOCK_ALIGN = 64, SMALL_ALIGN = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
+/* Large blocks (weights, workspaces, files) lie on huge pages where the system grants them on request. */
+enum { HUGE_ALIGN = 2 << 20, HUGE_MIN = 8 << 20 };
 
 /* Exactly BLOCK_ALIGN bytes lie before the data, whatever this struct's size. */
 typedef struct block {
@@ -40,9 +43,14 @@ _Static_assert(sizeof(block) <= BLOCK_ALIGN, "the header must fit before the dat
 void *oxp_mem_alloc(const oxp_allocator *hooks, size_t bytes)
 {
     if (hooks != NULL) return hooks->alloc(bytes != 0 ? bytes : 1, hooks->user);
-    if (bytes > PTRDIFF_MAX - BLOCK_ALIGN) return NULL;
-    const size_t rounded = (bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
-    return aligned_alloc(BLOCK_ALIGN, rounded != 0 ? rounded : BLOCK_ALIGN);
+    if (bytes > PTRDIFF_MAX - HUGE_ALIGN) return NULL;
+    const size_t align = bytes < HUGE_MIN ? BLOCK_ALIGN : HUGE_ALIGN;
+    const size_t rounded = (bytes + align - 1) / align * align;
+    void *ptr = aligned_alloc(align, rounded != 0 ? rounded : align);
+#ifdef MADV_HUGEPAGE /* advice only: it may fail without harm */
+    if (ptr != NULL && align == HUGE_ALIGN) madvise(ptr, rounded, MADV_HUGEPAGE);
+#endif
+    return ptr;
 }
 
 void oxp_mem_free(const oxp_allocator *hooks, void *ptr)

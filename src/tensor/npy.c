@@ -108,22 +108,26 @@ static oxp_status parse_descr(oxp_ctx *ctx, cursor *c, header *h)
     return OXP_OK;
 }
 
+/* (), (3,) or (2, 3); with more than OXP_MAX_RANK dims it is false and leaves that rank behind. */
+static bool tuple(cursor *c, oxp_shape *s)
+{
+    if (!accept(c, '(')) return false;
+    while (!accept(c, ')')) {
+        int64_t dim;
+        if (!integer(c, &dim) || ++s->rank > OXP_MAX_RANK) return false;
+        s->dim[s->rank - 1] = dim;
+        if (!accept(c, ',')) return accept(c, ')') && s->rank > 1; /* (3) is not a tuple */
+    }
+    return true;
+}
+
 static oxp_status parse_shape(oxp_ctx *ctx, cursor *c, header *h)
 {
-    bool good = accept(c, '(');
-    while (good && !accept(c, ')')) {
-        OXP_FAIL_IF(ctx, h->shape.rank == OXP_MAX_RANK, OXP_ELIMIT, ".npy: more than %d dimensions",
-                    OXP_MAX_RANK);
-        good = integer(c, &h->shape.dim[h->shape.rank++]);
-        /* A comma between dims and after a single one; Python allows one after the last. */
-        if (good && !accept(c, ','))
-            good = accept(c, ')') && h->shape.rank > 1;
-        else
-            continue;
-        break;
-    }
-    OXP_FAIL_IF(ctx, !good, OXP_ECORRUPT, ".npy: the header's 'shape' is not a tuple of integers");
-    h->has_shape = true;
+    h->has_shape = tuple(c, &h->shape);
+    OXP_FAIL_IF(ctx, h->shape.rank > OXP_MAX_RANK, OXP_ELIMIT, ".npy: more than %d dimensions",
+                OXP_MAX_RANK);
+    OXP_FAIL_IF(ctx, !h->has_shape, OXP_ECORRUPT,
+                ".npy: the header's 'shape' is not a tuple of integers");
     return OXP_OK;
 }
 

@@ -44,6 +44,21 @@ static void test_wrapping_sizes_are_refused(void **state)
     oxp_arena_free(NULL);
 }
 
+/* Blocks that ask for huge pages are ordinary memory from end to end. */
+static void test_large_blocks(void **state)
+{
+    (void)state;
+    for (size_t size = (8u << 20) - 1; size <= (8u << 20) + 1; size++) {
+        unsigned char *block = oxp_mem_alloc(NULL, size);
+        assert_true(aligned(block, 64));
+        block[0] = 1;
+        block[size - 1] = 2;
+        assert_int_equal(block[0] + block[size - 1], 3);
+        oxp_mem_free(NULL, block);
+    }
+    oxp_mem_free(NULL, NULL);
+}
+
 static void test_strings(void **state)
 {
     (void)state;
@@ -149,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_do_not_overlap),
         cmocka_unit_test(test_wrapping_sizes_are_refused),
+        cmocka_unit_test(test_large_blocks),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_grow_keeps_and_zeroes),
         cmocka_unit_test(test_deferred_calls_run_backwards_and_once),
