@@ -13,11 +13,11 @@
 #endif
 
 /* A hot host loop is compiled for several instruction sets and dispatched once by the loader, so
- * that one portable binary runs AVX-512 loops where the machine has them. Levels, not CPU names: arch=skylake-avx512 would match Intel's
- * CPUs only and leave others with SSE2 (measured on Zen 4: 31 against 111 GFLOP/s). Sanitizers run before the
- * loader's resolvers are safe. */
-#if defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && \
-    !defined(OXP_SANITIZE)
+ * that one portable binary runs AVX-512 loops where the machine has them. Levels, not CPU names:
+ * arch=skylake-avx512 would match Intel's CPUs only and leave others with SSE2 (measured on Zen 4:
+ * 31 against 111 GFLOP/s). Sanitizers run before the loader's resolvers are safe. */
+#if defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__x86_64__) && \
+    defined(__linux__) && !defined(OXP_SANITIZE)
 #define OXP_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define OXP_SIMD

@@ -15,7 +15,8 @@
 #include <sys/mman.h>
 
 enum { BLOCK_ALIGN = 64, SMALL_ALIGN = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
-/* Large blocks (weights, workspaces, files) lie on huge pages where the system grants them on request. */
+/* Large blocks (weights, workspaces, files) lie on huge pages where the system grants them on
+ * request. */
 enum { HUGE_ALIGN = 2 << 20, HUGE_MIN = 8 << 20 };
 
 /* Exactly BLOCK_ALIGN bytes lie before the data, whatever this struct's size. */

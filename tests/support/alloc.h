@@ -1,5 +1,6 @@
 /*
- * An allocator that counts, and fails on command: each allocation of a piece of work can be failed once.
+ * An allocator that counts, and fails on command: each allocation of a piece of work can be failed
+ * once.
  *
  *     for (int64_t fail_at = 0;; fail_at++) {
  *         oxp_test_alloc a = {.fail_at = fail_at};

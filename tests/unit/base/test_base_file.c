@@ -94,7 +94,8 @@ static void test_read_refuses_what_is_no_file(void **state)
     assert_null(b.data);
 }
 
-/* What was read stays what it was, whatever happens to the file; with a map this test dies of SIGBUS. */
+/* What was read stays what it was, whatever happens to the file; with a map this test dies of
+ * SIGBUS. */
 static void test_read_outlives_truncation(void **state)
 {
     fixture *f = *state;

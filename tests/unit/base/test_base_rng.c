@@ -1,6 +1,6 @@
 /*
- * Philox 4x32-10 against the known answers its authors publish with Random123 (kat_vectors), and the moments and
- * independence of what is drawn from it.
+ * Philox 4x32-10 against the known answers its authors publish with Random123 (kat_vectors), and
+ * the moments and independence of what is drawn from it.
  */
 #include "base/compiler.h"
 #include "base/rng.h"
@@ -84,7 +84,7 @@ static void test_below(void **state)
     for (int k = 0; k < 7; k++) assert_true(abs(count[k] - 10000) < 500);
     assert_int_equal(oxp_rng_below(&rng, 0, 1), 0);
     assert_int_equal(oxp_rng_below(&rng, 0, 0), 0);
-    /* floor(bits n / 2^64) of the same bits as the uniform number: the 128-bit product's carries. */
+    /* floor(bits n / 2^64) of the bits behind the uniform number: the product carries right. */
     for (uint64_t i = 0; i < 1000; i++) {
         const double u = oxp_rng_uniform(&rng, i), n = 0x1p63 + 0x1p40;
         const double got =

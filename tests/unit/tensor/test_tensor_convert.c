@@ -1,6 +1,6 @@
 /*
- * Conversions: every float16 and bfloat16 value, rounding at every border between two neighbours, saturation,
- * all pairs of dtypes, unaligned sources.
+ * Conversions: every float16 and bfloat16 value, rounding at every border between two neighbours,
+ * saturation, all pairs of dtypes, unaligned sources.
  */
 #include "support/support.h"
 #include "tensor/tensor.h"
@@ -12,7 +12,8 @@
 static const oxp_dtype all[] = {OXP_F32,  OXP_U8,  OXP_I8,  OXP_U16, OXP_I16, OXP_I32, OXP_I64,
                                 OXP_BOOL, OXP_F16, OXP_F64, OXP_U32, OXP_U64, OXP_BF16};
 
-/* The value of an IEEE format with `fraction` stored bits and the given exponent bias, by its definition. */
+/* The value of an IEEE format with `fraction` stored bits and the given exponent bias, by its
+ * definition. */
 static double decode(unsigned bits, int fraction, int bias, int exponents)
 {
     const unsigned f = bits & ((1u << fraction) - 1),
@@ -69,7 +70,8 @@ static void check_encode(oxp_dtype to, double x, uint16_t want)
     if (to == OXP_F16) assert_int_equal(oxp_float_to_half(f), want);
 }
 
-/* Between each two neighbours a < b: the middle goes to the even one, anything beyond it to the nearer one. */
+/* Between each two neighbours a < b: the middle goes to the even one, anything beyond it to the
+ * nearer one. */
 static void check_borders(oxp_dtype to, double (*value)(unsigned), unsigned infinity)
 {
     for (unsigned i = 0; i < infinity; i++) {
@@ -195,7 +197,8 @@ static void test_saturation(void **state)
 static void test_large_integers_round_once(void **state)
 {
     (void)state;
-    /* 2^60 + 2^36 + 1: a double drops the 1 (its step there is 256) and then looks like a tie of two floats. */
+    /* 2^60 + 2^36 + 1: a double drops the 1 (its step there is 256) and then looks like a tie of
+     * two floats. */
     const int64_t i = (INT64_C(1) << 60) + (INT64_C(1) << 36) + 1;
     const uint64_t u = (uint64_t)i + (UINT64_C(1) << 63);
     float f;

@@ -1,6 +1,7 @@
 /*
- * .npy: what NumPy writes in all three versions, both orders, and everything a hostile file can say. Each parse runs on
- * a copy that ends at a page without access, so that reading one byte too many ends the program.
+ * .npy: what NumPy writes in all three versions, both orders, and everything a hostile file can
+ * say. Each parse runs on a copy that ends at a page without access, so that reading one byte too
+ * many ends the program.
  */
 #include "support/alloc.h"
 #include "support/support.h"
