@@ -48,7 +48,7 @@ static oxp_dtype stored_dtype(const oxp_build *b, const oxp_node *node, oxp_dtyp
     for (uint32_t i = 1; i < node->n_in; i++)
         if (oxp_node_has(node, i) && value(b, node->in[i])->constant->dtype != t->dtype)
             return OXP_F64;
-    return t->dtype;
+    return oxp_dtype_is_float(t->dtype) ? t->dtype : OXP_F64; /* Cast from integers */
 }
 
 static oxp_status widen_inputs(oxp_build *b, const oxp_node *node, oxp_arena *tmp, const double **in, oxp_shape *shape,

@@ -53,4 +53,7 @@ typedef enum oxp_bin {
     OXP_BIN_EQ, OXP_BIN_GT, OXP_BIN_GE, OXP_BIN_LT, OXP_BIN_LE, OXP_BIN_AND, OXP_BIN_OR, OXP_BIN_XOR
 } oxp_bin;
 
+/* NaN in either operand of MIN and MAX comes out; comparisons and logic give 0 or 1. */
+double oxp_bin_eval(oxp_bin bin, double a, double b);
+
 #endif

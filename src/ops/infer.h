@@ -20,6 +20,11 @@ oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr);
 /* Fails unless input i is of kind F32. */
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i);
 
+/* Every input that is present is of kind F32: the fast loops apply (elementwise.c). */
+bool oxp_node_all_float(const oxp_graph *g, const oxp_node *node);
+/* ref of a broadcasting operator of two inputs (elementwise.c). */
+oxp_status oxp_ref_binary(const oxp_call *call, oxp_bin bin);
+
 static inline bool oxp_node_has(const oxp_node *n, size_t i) { return i < n->n_in && n->in[i] != OXP_NO_VAL; }
 
 /* Row-major index walk for ref loops: advances idx over shape; false after the last. */
