@@ -1,7 +1,8 @@
 /* program.h - a compiled graph: the fused executor and the plain one behind one interface.
  *
  * A program runs a specialised graph (ir/graph.h) in two phases: phase 0 computes everything that does not depend on a SEED input;
- * the caller then may read any output that is ready, fills the seeds, and phase 1 computes the rest. The number of items, the shapes
+ * the caller then may read any output that is ready, fills the seeds, and phase 1 computes the rest. Phase 1 may be run again with
+ * other seeds without repeating phase 0. The number of items, the shapes
  * and the number of threads are fixed; which class is explained is not.
  *
  * The fused executor (OXP_EXEC_FUSED) lowers nodes to oneDNN primitives and vector loops in float, with one planned workspace
@@ -18,6 +19,9 @@ typedef enum oxp_exec_kind { OXP_EXEC_FUSED, OXP_EXEC_PLAIN } oxp_exec_kind;
  * shared by every program of a model. Thread-safe. */
 typedef struct oxp_weights oxp_weights;
 oxp_weights *oxp_weights_new(const oxp_allocator *hooks); /* NULL when out of memory */
+/* Keeps the forms of this graph's constants for as long as the store lives; the graph must outlive it. Forms of other constants
+ * (folded while compiling) go with the last program that uses them. */
+oxp_status oxp_weights_keep(oxp_ctx *ctx, oxp_weights *w, const oxp_graph *model);
 void oxp_weights_free(oxp_weights *w);
 size_t oxp_weights_bytes(const oxp_weights *w);
 
