@@ -12,7 +12,7 @@
 /* What a rule may know about the node at hand, beyond what oxp_grad shows. */
 typedef struct oxp_rule_context {
     oxp_build *b;
-    const oxp_grad *grad;   /* node, dy, wants, dx */
+    oxp_grad *grad;         /* node, dy, wants, dx */
     const oxp_node *node;
     bool first_layer;       /* a linear layer with no linear layer between it and what is asked for */
     const oxp_val *twin;    /* value -> the same value in a second (baseline) run, or NULL */

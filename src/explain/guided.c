@@ -1,0 +1,118 @@
+/* guided.c - guided backpropagation and deconvnet: the gradient with another rule at rectifiers.
+ *
+ *   guided     dx = max(dy, 0) . f'(x) . 1[x > t]      (Springenberg et al. 2015)
+ *   deconvnet  dx = max(dy, 0)                          (Zeiler, Fergus 2014: the forward mask is ignored)
+ *
+ * Rectifiers are the activations that let positive inputs through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, GELU,
+ * SiLU, HardSwish, Mish, Softplus (which has no mask of its own). t = 0. HardSigmoid, Sigmoid and gates are not rectifiers. */
+#include "explain/method.h"
+
+#include "ops/fn.h"
+#include "ops/infer.h"
+
+/* Max(x, 0): the index of x, or -1 when the node is something else. */
+static int max_with_zero(const oxp_graph *g, const oxp_node *node)
+{
+    for (uint32_t k = 0; node->op == &oxp_op_Max && node->n_in == 2 && k < 2; k++) {
+        const oxp_value *other = oxp_value_of(g, node->in[1 - k]);
+        if (other->kind != OXP_VALUE_CONST || oxp_shape_elements(&other->shape) != 1)
+            continue;
+        const double bound = oxp_tensor_get(other->constant, 0);
+        if (bound >= 0.0 && bound <= 0.0)
+            return (int)k;
+    }
+    return -1;
+}
+
+static bool is_rectifier(const oxp_rule_context *rc)
+{
+    double alpha, beta;
+    switch (oxp_node_fn(rc->node, &alpha, &beta)) {
+    case OXP_FN_RELU:
+    case OXP_FN_LEAKY_RELU:
+    case OXP_FN_ELU:
+    case OXP_FN_GELU:
+    case OXP_FN_GELU_TANH:
+    case OXP_FN_SILU:
+    case OXP_FN_HARD_SWISH:
+    case OXP_FN_MISH:
+    case OXP_FN_SOFTPLUS:
+        return true;
+    case OXP_FN_CLIP:
+        return alpha >= 0.0 && alpha <= 0.0;
+    default:
+        return rc->node->op == &oxp_op_PRelu || max_with_zero(rc->b->g, rc->node) >= 0;
+    }
+}
+
+static oxp_val positive(oxp_build *b, oxp_val x)
+{
+    return oxp_b_unary(b, &oxp_op_Relu, x);
+}
+
+/* The operator's own gradient at max(dy, 0), where x > 0. */
+static oxp_status apply_guided(oxp_rule_context *rc)
+{
+    oxp_build *b = rc->b;
+    const int max_k = max_with_zero(b->g, rc->node);
+    const uint32_t k = max_k < 0 ? 0 : (uint32_t)max_k;
+    const oxp_val dy = positive(b, rc->grad->dy[0]);
+    double alpha, beta;
+    const oxp_fn fn = oxp_node_fn(rc->node, &alpha, &beta);
+    if (fn == OXP_FN_RELU || max_k >= 0) { /* f' = 1[x > 0] = 1[y > 0] is the mask */
+        rc->grad->dx[k] = oxp_emit(b, &oxp_op__UnaryGrad, (const oxp_val[]){rc->node->out[0], dy}, 2,
+                                   (const oxp_attr[]){OXP_STR("fn", "Relu")}, 1);
+        return b->status;
+    }
+    const oxp_val guided_dy[1] = {dy};
+    bool wants[2] = {rc->grad->wants[0], false};
+    oxp_grad own = {b, rc->node, guided_dy, wants, rc->grad->dx};
+    OXP_TRY(rc->node->op->grad(&own));
+    if (fn == OXP_FN_CLIP || fn == OXP_FN_SOFTPLUS) /* Clip' is 0 below 0 already; Softplus has no mask */
+        return b->status;
+    const oxp_val zero = oxp_b_scalar(b, 0.0);
+    rc->grad->dx[0] = oxp_b_where(b, oxp_b_greater(b, rc->node->in[0], zero), rc->grad->dx[0], zero);
+    return b->status;
+}
+
+static oxp_status apply_deconvnet(oxp_rule_context *rc)
+{
+    const int max_k = max_with_zero(rc->b->g, rc->node);
+    rc->grad->dx[max_k < 0 ? 0 : max_k] = positive(rc->b, rc->grad->dy[0]);
+    return rc->b->status;
+}
+
+static oxp_status plan_guided(oxp_task *t)
+{
+    const oxp_rule rule = {"guided", is_rectifier, apply_guided};
+    const oxp_rule_set set = {&rule, 1, NULL, NULL};
+    return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
+}
+
+static oxp_status plan_deconvnet(oxp_task *t)
+{
+    const oxp_rule rule = {"deconvnet", is_rectifier, apply_deconvnet};
+    const oxp_rule_set set = {&rule, 1, NULL, NULL};
+    return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
+}
+
+static const oxp_param_info params[] = {
+    {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
+    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max", "max,sum,mean,l1,l2,none"},
+};
+
+const oxp_method oxp_method_guided_backprop = {
+    .info = {.name = "guided-backprop", .title = "Guided backprop", .param_count = OXP_COUNT(params),
+             .sentence = "The gradient through active units that help the score only: sharp, but weakly tied to the class.",
+             .definition = "the gradient with dx = max(dy,0) . f'(x) . 1[x>0] at every rectifier",
+             .paper = "Springenberg et al. 2015, arXiv:1412.6806"},
+    .params = params, .absolute = true, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_guided,
+};
+
+const oxp_method oxp_method_deconvnet = {
+    .info = {.name = "deconvnet", .title = "Deconvnet", .param_count = OXP_COUNT(params),
+             .sentence = "The gradient with rectified backward signals: shows what pattern would excite the score.",
+             .definition = "the gradient with dx = max(dy,0) at every rectifier, forward mask ignored",
+             .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
+    .params = params, .absolute = true, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_deconvnet,
+};
