@@ -1,0 +1,330 @@
+/* import.c - the import from end to end: parse, flatten, check support, constants, inputs, order,
+ * nodes, outputs. Support is decided before the first tensor is touched. See import.h for what
+ * comes out. */
+#include "onnx/import.h"
+#include "onnx/draft.h"
+#include "onnx/normalise.h"
+#include "onnx/tensor_import.h"
+#include "ops/ops.h"
+#include <string.h>
+
+typedef struct importer {
+    oxp_ctx *ctx;
+    oxp_arena *arena; /* the model's */
+    oxp_pb_model pb;
+    oxp_draft draft;
+    oxp_tensor_source source;
+    oxp_strmap values; /* tensor name -> oxp_val, as far as made */
+    oxp_onnx_model *model;
+    oxp_graph *graph;
+} importer;
+
+static oxp_dtype canonical(oxp_dtype dtype)
+{
+    return oxp_dtype_is_float(dtype) ? OXP_F32 : oxp_dtype_is_int(dtype) ? OXP_I64 : dtype;
+}
+
+static oxp_status keep(importer *im, const char *text, const char **out)
+{
+    *out = oxp_arena_strdup(im->arena, text);
+    OXP_NOMEM_IF(im->ctx, *out);
+    return OXP_OK;
+}
+
+/* ---- tensors that no node makes ---- */
+
+/* `name` must outlive the import; what: for the message. */
+static oxp_status bind(importer *im, const char *name, oxp_val v, const char *what)
+{
+    OXP_FAIL_IF(im->ctx, name[0] == '\0', OXP_ECORRUPT, "an %s has no name", what);
+    OXP_FAIL_IF(im->ctx, oxp_strmap_get(&im->values, name, NULL), OXP_ECORRUPT,
+                "the %s '%s' has the name of another tensor", what, name);
+    OXP_FAIL_IF(im->ctx, !oxp_strmap_put(&im->values, name, v), OXP_ENOMEM, "out of memory");
+    return OXP_OK;
+}
+
+static oxp_status add_constant(importer *im, const char *name, const oxp_tensor *tensor,
+                               const char *what)
+{
+    oxp_val v;
+    const oxp_tensor *kept = oxp_arena_memdup(im->arena, tensor, sizeof *tensor);
+    OXP_NOMEM_IF(im->ctx, kept);
+    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, canonical(tensor->dtype), kept, &v));
+    return bind(im, name, v, what);
+}
+
+static oxp_status add_initializers(importer *im)
+{
+    const oxp_pb_graph *g = &im->pb.graph;
+    OXP_FAIL_IF(im->ctx, g->n_sparse > 0, OXP_EUNSUPPORTED,
+                "the model has %zu sparse initializers, which are not supported", g->n_sparse);
+    for (size_t i = 0; i < g->initializer.n; i++) {
+        const oxp_pb_tensor *pb = &g->initializer.items[i];
+        oxp_tensor tensor;
+        OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, &tensor));
+        OXP_TRY(add_constant(im, pb->name, &tensor, "initializer"));
+        if (!oxp_dtype_is_float(tensor.dtype)) continue;
+        im->model->parameters += (uint64_t)oxp_shape_elements(&tensor.shape);
+        im->model->parameter_bytes += oxp_tensor_bytes(&tensor);
+    }
+    return OXP_OK;
+}
+
+/* The number or list of a Constant node as a tensor of the arena's. */
+static oxp_status constant_values(importer *im, const oxp_pb_attr *a, oxp_tensor *out)
+{
+    const bool is_int = a->type == OXP_PB_INT || a->type == OXP_PB_INTS;
+    const bool is_list = a->type == OXP_PB_INTS || a->type == OXP_PB_FLOATS;
+    const size_t n = !is_list ? 1 : is_int ? a->ints.n : a->floats.n;
+    const size_t size = oxp_dtype_size(is_int ? OXP_I64 : OXP_F32);
+    unsigned char *data = oxp_arena_alloc_aligned(im->arena, n, size);
+    OXP_NOMEM_IF(im->ctx, data);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t whole = !is_int ? 0 : is_list ? a->ints.items[i] : a->i;
+        const float real = is_int ? 0 : (float)(is_list ? a->floats.items[i] : a->f);
+        memcpy(data + i * size, is_int ? (const void *)&whole : (const void *)&real, size);
+    }
+    *out = (oxp_tensor){.dtype = is_int ? OXP_I64 : OXP_F32,
+                        .shape = {.rank = is_list, .dim = {(int64_t)n}},
+                        .data = data};
+    return OXP_OK;
+}
+
+static oxp_status add_constant_nodes(importer *im)
+{
+    for (size_t i = 0; i < im->draft.n_nodes; i++) {
+        const oxp_draft_node *node = &im->draft.nodes[i];
+        if (!oxp_draft_is_constant(node)) continue;
+        im->ctx->node = node->name;
+        im->ctx->op = node->op_type;
+        const oxp_pb_attr *a = node->attrs[0];
+        oxp_tensor tensor;
+        if (a->type == OXP_PB_TENSOR)
+            OXP_TRY(oxp_tensor_import(im->ctx, &im->source, a->t, &tensor));
+        else
+            OXP_TRY(constant_values(im, a, &tensor));
+        OXP_TRY(add_constant(im, node->out[0], &tensor, "output of a Constant"));
+    }
+    im->ctx->node = im->ctx->op = NULL;
+    return OXP_OK;
+}
+
+/* ---- inputs and outputs ---- */
+
+static oxp_status declare_dims(importer *im, const oxp_pb_value *pb, oxp_onnx_io *io)
+{
+    io->shape = (oxp_shape){.rank = -1};
+    if (!pb->has_shape) return OXP_OK;
+    OXP_FAIL_IF(im->ctx, pb->dims.n > OXP_MAX_RANK, OXP_EUNSUPPORTED,
+                "'%s' has %zu dimensions, at most %d are supported", pb->name, pb->dims.n,
+                OXP_MAX_RANK);
+    io->shape.rank = (int32_t)pb->dims.n;
+    for (size_t i = 0; i < pb->dims.n; i++) {
+        const oxp_pb_dim *d = &pb->dims.items[i];
+        const bool known = d->has_value && d->value >= 0; /* some exporters write -1 */
+        io->shape.dim[i] = known ? d->value : OXP_DIM_UNKNOWN;
+        if (!known && d->param[0] != '\0') OXP_TRY(keep(im, d->param, &io->symbols[i]));
+    }
+    return OXP_OK;
+}
+
+static oxp_status declare(importer *im, const oxp_pb_value *pb, oxp_onnx_io *io)
+{
+    io->dtype = oxp_pb_dtype(pb->dtype);
+    OXP_FAIL_IF(im->ctx, pb->is_other, OXP_EUNSUPPORTED,
+                "'%s' is a sequence, map or optional value: only tensors are supported", pb->name);
+    OXP_TRY(keep(im, pb->name, &io->name));
+    return declare_dims(im, pb, io);
+}
+
+static oxp_status add_inputs(importer *im)
+{
+    const oxp_pb_graph *g = &im->pb.graph;
+    const oxp_strmap *known = &im->values;
+    im->model->inputs = OXP_NEW(im->arena, oxp_onnx_io, g->input.n);
+    OXP_NOMEM_IF(im->ctx, im->model->inputs);
+    for (size_t i = 0; i < g->input.n; i++) {
+        const oxp_pb_value *pb = &g->input.items[i];
+        uint32_t v;
+        if (oxp_strmap_get(known, pb->name, &v) &&
+            oxp_value_of(im->graph, v)->kind == OXP_VALUE_CONST)
+            continue; /* an input with a default value: the default it is */
+        oxp_onnx_io *io = &im->model->inputs[im->model->n_inputs++];
+        OXP_TRY(declare(im, pb, io));
+        OXP_FAIL_IF(im->ctx, io->dtype == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
+                    "input '%s' takes %s: only numbers are supported", pb->name,
+                    oxp_pb_dtype_name(pb->dtype));
+        OXP_TRY(oxp_graph_add_value(im->ctx, im->graph, pb->name, OXP_VALUE_INPUT,
+                                    canonical(io->dtype), &io->shape, &io->value));
+        OXP_TRY(bind(im, pb->name, io->value, "input"));
+    }
+    return OXP_OK;
+}
+
+static oxp_status add_outputs(importer *im)
+{
+    const oxp_pb_graph *g = &im->pb.graph;
+    im->model->outputs = OXP_NEW(im->arena, oxp_onnx_io, g->output.n);
+    OXP_NOMEM_IF(im->ctx, im->model->outputs);
+    OXP_FAIL_IF(im->ctx, g->output.n == 0, OXP_ECORRUPT, "the model has no output");
+    for (size_t i = 0; i < g->output.n; i++) {
+        const oxp_pb_value *pb = &g->output.items[i];
+        oxp_onnx_io *io = &im->model->outputs[im->model->n_outputs++];
+        OXP_TRY(declare(im, pb, io));
+        OXP_FAIL_IF(im->ctx, !oxp_strmap_get(&im->values, pb->name, &io->value), OXP_ECORRUPT,
+                    "nothing in the model makes its output '%s'", pb->name);
+        OXP_TRY(oxp_graph_add_output(im->ctx, im->graph, io->value));
+    }
+    return OXP_OK;
+}
+
+/* ---- nodes ---- */
+
+static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out)
+{
+    oxp_ctx *ctx = im->ctx;
+    *out = (oxp_attr){.name = a->name, .i = a->i, .f = a->f};
+    switch (a->type) {
+    case OXP_PB_INT:
+        out->type = OXP_ATTR_INT;
+        break;
+    case OXP_PB_FLOAT:
+        out->type = OXP_ATTR_FLOAT;
+        break;
+    case OXP_PB_STRING:
+        OXP_FAIL_IF(ctx, a->s.size && memchr(a->s.data, 0, a->s.size), OXP_ECORRUPT,
+                    "attribute %s has a zero byte in its text", a->name);
+        out->type = OXP_ATTR_STRING;
+        out->s =
+            a->s.size ? oxp_arena_strndup(ctx->scratch, (const char *)a->s.data, a->s.size) : "";
+        OXP_NOMEM_IF(ctx, out->s);
+        break;
+    case OXP_PB_INTS:
+        out->type = OXP_ATTR_INTS;
+        out->n = a->ints.n;
+        out->ints = a->ints.items;
+        break;
+    case OXP_PB_FLOATS:
+        out->type = OXP_ATTR_FLOATS;
+        out->n = a->floats.n;
+        out->floats = a->floats.items;
+        break;
+    default: { /* a tensor: support.c let nothing else pass */
+        oxp_tensor *t = OXP_NEW(im->arena, oxp_tensor, 1);
+        OXP_NOMEM_IF(ctx, t);
+        out->type = OXP_ATTR_TENSOR;
+        out->t = t;
+        return oxp_tensor_import(ctx, &im->source, a->t, t);
+    }
+    }
+    return OXP_OK;
+}
+
+/* The draft's node with values instead of names and attributes instead of records. */
+static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *form)
+{
+    oxp_ctx *ctx = im->ctx;
+    *form = (oxp_form){.op = oxp_op_find(node->op_type), .opset = node->opset};
+    form->in = OXP_NEW(ctx->scratch, oxp_val, node->n_in + OXP_NORMALISE_ROOM);
+    form->attrs = OXP_NEW(ctx->scratch, oxp_attr, node->n_attrs + OXP_NORMALISE_ROOM);
+    OXP_FAIL_IF(ctx, !form->in || !form->attrs, OXP_ENOMEM, "out of memory");
+    for (; form->n_in < node->n_in; form->n_in++) {
+        const char *name = node->in[form->n_in];
+        OXP_FAIL_IF(ctx,
+                    name[0] != '\0' && !oxp_strmap_get(&im->values, name, &form->in[form->n_in]),
+                    OXP_EINTERNAL, "tensor '%s' is read before it is made", name);
+    }
+    for (; form->n_attrs < node->n_attrs; form->n_attrs++)
+        OXP_TRY(convert_attr(im, node->attrs[form->n_attrs], &form->attrs[form->n_attrs]));
+    return OXP_OK;
+}
+
+static oxp_status add_node(importer *im, const oxp_draft_node *node)
+{
+    oxp_form form;
+    oxp_node *made;
+    OXP_TRY(make_form(im, node, &form));
+    oxp_normalise(&form);
+    OXP_TRY(oxp_graph_add_node(im->ctx, im->graph, form.op, form.in, form.n_in, node->n_out,
+                               form.attrs, form.n_attrs, node->name, &made));
+    for (size_t i = 0; i < node->n_out; i++) {
+        const char *name = node->out[i];
+        if (name[0] == '\0') {
+            if (i > 0) made->out[i] = OXP_NO_VAL;
+            continue;
+        }
+        OXP_TRY(keep(im, name, &oxp_value_of(im->graph, made->out[i])->name));
+        OXP_TRY(bind(im, name, made->out[i], "output"));
+    }
+    return OXP_OK;
+}
+
+static oxp_status add_nodes(importer *im)
+{
+    uint32_t *order;
+    size_t n;
+    OXP_TRY(oxp_draft_order(im->ctx, &im->draft, &im->values, &order, &n));
+    for (size_t i = 0; i < n; i++) {
+        const oxp_draft_node *node = &im->draft.nodes[order[i]];
+        im->ctx->node = node->name;
+        im->ctx->op = node->op_type;
+        OXP_TRY(add_node(im, node));
+    }
+    im->ctx->node = im->ctx->op = NULL;
+    return OXP_OK;
+}
+
+/* ---- the whole ---- */
+
+static oxp_status describe(importer *im)
+{
+    oxp_onnx_model *m = im->model;
+    m->ir_version = im->pb.ir_version;
+    m->opset = im->draft.opset;
+    OXP_TRY(keep(im, im->pb.producer_name, &m->producer));
+    OXP_TRY(keep(im, im->pb.producer_version, &m->producer_version));
+    m->metadata = OXP_NEW(im->arena, oxp_onnx_entry, im->pb.metadata.n);
+    OXP_NOMEM_IF(im->ctx, m->metadata);
+    for (; m->n_metadata < im->pb.metadata.n; m->n_metadata++) {
+        const oxp_pb_entry *e = &im->pb.metadata.items[m->n_metadata];
+        OXP_TRY(keep(im, e->key, &m->metadata[m->n_metadata].key));
+        OXP_TRY(keep(im, e->value, &m->metadata[m->n_metadata].value));
+    }
+    return OXP_OK;
+}
+
+static oxp_status run(importer *im)
+{
+    OXP_TRY(oxp_draft_flatten(im->ctx, &im->pb, &im->draft));
+    OXP_TRY(oxp_draft_check_support(im->ctx, &im->draft));
+    im->model = OXP_NEW(im->arena, oxp_onnx_model, 1);
+    im->graph = oxp_graph_new(im->arena);
+    OXP_FAIL_IF(im->ctx, !im->model || !im->graph, OXP_ENOMEM, "out of memory");
+    im->model->graph = im->graph;
+    OXP_TRY(describe(im));
+    OXP_TRY(add_initializers(im));
+    OXP_TRY(add_inputs(im));
+    OXP_TRY(add_constant_nodes(im));
+    OXP_TRY(add_nodes(im));
+    OXP_TRY(add_outputs(im));
+    oxp_ctx_log(im->ctx, "import", "opset %lld, %zu nodes, %llu parameters",
+                (long long)im->model->opset, im->graph->n_nodes,
+                (unsigned long long)im->model->parameters);
+    return OXP_OK;
+}
+
+oxp_status oxp_import(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, const char *external_dir,
+                      uint64_t max_bytes, oxp_onnx_model **out)
+{
+    importer im = {.ctx = ctx, .arena = arena};
+    oxp_strmap_init(&im.values, ctx->scratch);
+    OXP_TRY(oxp_pb_parse(ctx, file, max_bytes, &im.pb));
+    im.source =
+        (oxp_tensor_source){arena, &im.pb.file, external_dir, max_bytes ? max_bytes : UINT64_MAX};
+    ctx->stage = OXP_STAGE_IMPORT;
+    const oxp_status status = run(&im);
+    ctx->node = ctx->op = NULL;
+    OXP_TRY(status);
+    *out = im.model;
+    return OXP_OK;
+}

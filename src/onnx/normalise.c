@@ -1,0 +1,76 @@
+/* normalise.c - opset differences, as a table of operator, opsets and what to do.
+ *
+ * Not in the table, because nothing has to be done: operators whose attributes became inputs
+ * (Squeeze, Unsqueeze, Slice, Split, Pad, Clip, ReduceSum, Upsample, Dropout). Such an input is
+ * listed in the operator's const_in with the old attribute's name, so that after specialisation
+ * both forms are the attribute. */
+#include "onnx/normalise.h"
+#include <string.h>
+
+static const oxp_attr *find(const oxp_form *form, const char *name)
+{
+    for (size_t i = 0; i < form->n_attrs; i++)
+        if (strcmp(form->attrs[i].name, name) == 0) return &form->attrs[i];
+    return NULL;
+}
+
+/* Sets an attribute, replacing what a file may have smuggled in under that name. */
+static void set(oxp_form *form, oxp_attr attr)
+{
+    const oxp_attr *old = find(form, attr.name);
+    form->attrs[old ? (size_t)(old - form->attrs) : form->n_attrs++] = attr;
+}
+
+static void drop(oxp_form *form, const char *name)
+{
+    const oxp_attr *old = find(form, name);
+    if (old) form->attrs[old - form->attrs] = form->attrs[--form->n_attrs];
+}
+
+static void set_default(oxp_form *form, oxp_attr attr)
+{
+    if (!find(form, attr.name)) set(form, attr);
+}
+
+/* Until opset 12 the axes from `axis` (1) to the last are one: span = 1. */
+static void softmax_over_rest(oxp_form *form)
+{
+    set_default(form, OXP_INT("axis", 1));
+    set(form, OXP_INT("span", 1));
+}
+
+/* Since opset 13 one axis, by default the last. */
+static void softmax_over_axis(oxp_form *form)
+{
+    set_default(form, OXP_INT("axis", -1));
+    drop(form, "span");
+}
+
+/* Opset 10: (x, scales), where an output pixel i lies at i / scale and `nearest` rounds down. */
+static void resize_before_roi(oxp_form *form)
+{
+    if (form->n_in > 1) {
+        form->in[2] = form->in[1];
+        form->in[1] = OXP_NO_VAL;
+        form->n_in = 3;
+    }
+    set(form, OXP_STR("coordinate_transformation_mode", "asymmetric"));
+    set(form, OXP_STR("nearest_mode", "floor"));
+}
+
+void oxp_normalise(oxp_form *form)
+{
+    static const struct {
+        const char *op;
+        int from, to; /* opsets */
+        void (*apply)(oxp_form *form);
+    } rules[] = {
+        {"Softmax", 1, 12, softmax_over_rest},    {"Softmax", 13, 99, softmax_over_axis},
+        {"LogSoftmax", 1, 12, softmax_over_rest}, {"LogSoftmax", 13, 99, softmax_over_axis},
+        {"Resize", 10, 10, resize_before_roi},
+    };
+    for (size_t i = 0; i < OXP_COUNT(rules); i++)
+        if (form->opset >= rules[i].from && form->opset <= rules[i].to &&
+            strcmp(form->op->name, rules[i].op) == 0)
+            rules[i].apply(form);
+}

@@ -1,0 +1,219 @@
+/* tensor_import.c - TensorProto to tensor; see tensor_import.h.
+ *
+ * onnx.proto keeps a tensor's elements in one of three places: `raw_data` (dense, little-endian),
+ * a typed list (which one depends on the element type), or a range of another file. */
+#include "onnx/tensor_import.h"
+#include "base/checked.h"
+#include "base/parse.h"
+#include <string.h>
+
+oxp_dtype oxp_pb_dtype(int64_t data_type)
+{
+    if (data_type < 0 || data_type > OXP_BF16) return OXP_DTYPE_NONE;
+    const oxp_dtype dtype = (oxp_dtype)data_type; /* the numbers are ONNX's */
+    return oxp_dtype_size(dtype) > 0 ? dtype : OXP_DTYPE_NONE;
+}
+
+const char *oxp_pb_dtype_name(int64_t data_type)
+{
+    if (oxp_pb_dtype(data_type) != OXP_DTYPE_NONE) return oxp_dtype_name(oxp_pb_dtype(data_type));
+    return data_type == 0                       ? "no type"
+           : data_type == 8                     ? "strings"
+           : data_type == 14 || data_type == 15 ? "complex numbers"
+                                                : "numbers of an unknown type";
+}
+
+/* ---- typed data ---- */
+
+/* In which field elements of a type are listed, and how. */
+typedef struct typed_list {
+    uint32_t field;
+    oxp_wire_type wire;
+} typed_list;
+
+static typed_list list_of(oxp_dtype dtype)
+{
+    switch (dtype) {
+    case OXP_F32:
+        return (typed_list){4, OXP_WIRE_FIXED32};
+    case OXP_I64:
+        return (typed_list){7, OXP_WIRE_VARINT};
+    case OXP_F64:
+        return (typed_list){10, OXP_WIRE_FIXED64};
+    case OXP_U32:
+    case OXP_U64:
+        return (typed_list){11, OXP_WIRE_VARINT};
+    default: /* 8 and 16 bits, bool, int32 and the bits of half floats: int32_data */
+        return (typed_list){5, OXP_WIRE_VARINT};
+    }
+}
+
+/* Stores one element; false when it does not fit its type. Half floats are bit patterns, which
+ * writers give signed or unsigned. */
+static bool store(void *data, size_t i, oxp_dtype dtype, uint64_t bits)
+{
+    const int64_t v = (int64_t)bits;
+    const size_t size = oxp_dtype_size(dtype);
+    bool fits = true;
+    switch (dtype) {
+    case OXP_I8:
+        fits = v >= INT8_MIN && v <= INT8_MAX;
+        break;
+    case OXP_U8:
+        fits = v >= 0 && v <= UINT8_MAX;
+        break;
+    case OXP_I16:
+        fits = v >= INT16_MIN && v <= INT16_MAX;
+        break;
+    case OXP_U16:
+        fits = v >= 0 && v <= UINT16_MAX;
+        break;
+    case OXP_F16:
+    case OXP_BF16:
+        fits = v >= INT16_MIN && v <= UINT16_MAX;
+        break;
+    case OXP_I32:
+        fits = v >= INT32_MIN && v <= INT32_MAX;
+        break;
+    case OXP_U32:
+        fits = bits <= UINT32_MAX;
+        break;
+    case OXP_BOOL:
+        bits = bits != 0;
+        break;
+    default:
+        break;
+    }
+    memcpy((unsigned char *)data + i * size, &bits, size); /* little-endian, as dtype.c asserts */
+    return fits;
+}
+
+/* Counts the typed elements; with `out`, stores them (there are as many as its shape says). */
+static oxp_status read_typed(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                             void *out, size_t *count)
+{
+    const oxp_dtype dtype = oxp_pb_dtype(pb->dtype);
+    const typed_list list = list_of(dtype);
+    oxp_wire w = oxp_wire_open(source->file, pb->body);
+    size_t n = 0;
+    for (oxp_wire_field f; oxp_wire_next(&w, &f);) {
+        if (f.number != list.field) continue;
+        oxp_wire_numbers numbers = oxp_wire_list(&w, &f, list.wire);
+        for (uint64_t bits; oxp_wire_number(&numbers, &bits); n++)
+            OXP_FAIL_IF(ctx, out && !store(out, n, dtype, bits), OXP_ECORRUPT,
+                        "tensor '%s': element %zu does not fit %s", pb->name, n,
+                        oxp_dtype_name(dtype));
+    }
+    *count = n;
+    return source->file->status;
+}
+
+/* ---- the three places ---- */
+
+static oxp_status charge(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                         size_t bytes)
+{
+    OXP_FAIL_IF(ctx, bytes > source->bytes_left, OXP_ELIMIT,
+                "tensor '%s' needs %zu bytes, %llu are left of the memory limit", pb->name, bytes,
+                (unsigned long long)source->bytes_left);
+    source->bytes_left -= bytes;
+    return OXP_OK;
+}
+
+static oxp_status import_typed(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                               size_t count, size_t bytes, oxp_tensor *out)
+{
+    size_t found;
+    OXP_TRY(read_typed(ctx, source, pb, NULL, &found));
+    OXP_FAIL_IF(ctx, found != count, OXP_ECORRUPT,
+                "tensor '%s' should hold %zu elements, but %zu are there", pb->name, count, found);
+    OXP_TRY(charge(ctx, source, pb, bytes));
+    void *data = oxp_arena_alloc_aligned(source->arena, bytes, 1);
+    OXP_NOMEM_IF(ctx, data);
+    out->data = data;
+    return read_typed(ctx, source, pb, data, &found);
+}
+
+static oxp_status external_number(oxp_ctx *ctx, const oxp_pb_tensor *pb, const oxp_pb_entry *e,
+                                  uint64_t *out)
+{
+    int64_t value = -1;
+    OXP_FAIL_IF(ctx, !oxp_parse_i64(e->value, &value) || value < 0, OXP_ECORRUPT,
+                "tensor '%s': external %s '%s' is not a number of bytes", pb->name, e->key,
+                e->value);
+    *out = (uint64_t)value;
+    return OXP_OK;
+}
+
+static oxp_status import_external(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                                  size_t bytes, oxp_tensor *out)
+{
+    const char *location = "";
+    uint64_t offset = 0, length = bytes;
+    for (size_t i = 0; i < pb->external_data.n; i++) {
+        const oxp_pb_entry *e = &pb->external_data.items[i];
+        if (strcmp(e->key, "location") == 0) location = e->value;
+        if (strcmp(e->key, "offset") == 0) OXP_TRY(external_number(ctx, pb, e, &offset));
+        if (strcmp(e->key, "length") == 0) OXP_TRY(external_number(ctx, pb, e, &length));
+    }
+    OXP_FAIL_IF(ctx, location[0] == '\0', OXP_ECORRUPT,
+                "tensor '%s' lies in another file, but none is named", pb->name);
+    OXP_FAIL_IF(ctx, length != bytes, OXP_ECORRUPT,
+                "tensor '%s' takes %zu bytes, but %llu are given in '%s'", pb->name, bytes,
+                (unsigned long long)length, location);
+    OXP_FAIL_IF(ctx, !source->external_dir, OXP_EINVAL,
+                "tensor '%s' lies in the file '%s': name the folder of external data", pb->name,
+                location);
+    OXP_TRY(charge(ctx, source, pb, bytes));
+    if (bytes == 0) return OXP_OK;
+    oxp_bytes read;
+    OXP_TRY(oxp_file_read_beside(ctx, source->arena, source->external_dir, location, offset, length,
+                                 &read));
+    out->data = read.data;
+    return OXP_OK;
+}
+
+/* ---- the whole ---- */
+
+static oxp_status import_shape(oxp_ctx *ctx, const oxp_pb_tensor *pb, oxp_shape *shape,
+                               size_t *count, size_t *bytes)
+{
+    int64_t n;
+    char text[OXP_SHAPE_TEXT];
+    OXP_FAIL_IF(ctx, pb->dims.n > OXP_MAX_RANK, OXP_EUNSUPPORTED,
+                "tensor '%s' has %zu dimensions, at most %d are supported", pb->name, pb->dims.n,
+                OXP_MAX_RANK);
+    *shape = oxp_shape_of((int)pb->dims.n, pb->dims.items);
+    OXP_FAIL_IF(ctx, !oxp_shape_known(shape), OXP_ECORRUPT, "tensor '%s' has a negative dimension",
+                pb->name);
+    OXP_FAIL_IF(ctx, !oxp_shape_count(shape, &n), OXP_ELIMIT,
+                "tensor '%s' of shape %s is too large", pb->name, oxp_shape_text(shape, text));
+    *count = (size_t)n;
+    OXP_FAIL_IF(ctx, !oxp_mul_size(*count, oxp_dtype_size(oxp_pb_dtype(pb->dtype)), bytes),
+                OXP_ELIMIT, "tensor '%s' of shape %s is too large", pb->name,
+                oxp_shape_text(shape, text));
+    return OXP_OK;
+}
+
+oxp_status oxp_tensor_import(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                             oxp_tensor *out)
+{
+    static const uint64_t nothing = 0; /* what empty tensors point to */
+    size_t count, bytes;
+    char text[OXP_SHAPE_TEXT];
+    *out = (oxp_tensor){.dtype = oxp_pb_dtype(pb->dtype), .data = &nothing};
+    ctx->offset = (uint64_t)(pb->body.data - source->file->bytes.data);
+    OXP_FAIL_IF(ctx, out->dtype == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
+                "tensor '%s' holds %s, which cannot be explained", pb->name,
+                oxp_pb_dtype_name(pb->dtype));
+    OXP_FAIL_IF(ctx, pb->has_segment, OXP_EUNSUPPORTED,
+                "tensor '%s' is stored in segments, which is not supported", pb->name);
+    OXP_TRY(import_shape(ctx, pb, &out->shape, &count, &bytes));
+    if (pb->is_external) return import_external(ctx, source, pb, bytes, out);
+    if (pb->raw.size == 0) return import_typed(ctx, source, pb, count, bytes, out);
+    OXP_FAIL_IF(ctx, pb->raw.size != bytes, OXP_ECORRUPT,
+                "tensor '%s' of %s%s takes %zu bytes, but %zu are there", pb->name,
+                oxp_dtype_name(out->dtype), oxp_shape_text(&out->shape, text), bytes, pb->raw.size);
+    out->data = pb->raw.data;
+    return OXP_OK;
+}
