@@ -8,6 +8,7 @@
 #define OXP_EXEC_STEP_H
 
 #include "exec/program.h"
+#include "ops/build.h"
 #include "ops/lower.h"
 
 #define OXP_NO_STORAGE UINT32_MAX
