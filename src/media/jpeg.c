@@ -43,6 +43,8 @@ static void on_error(j_common_ptr common)
     common->err->format_message(common, text);
     const int code = common->err->msg_code;
     if (code == JERR_OUT_OF_MEMORY) leave(job, oxp_ctx_fail(job->ctx, OXP_ENOMEM, "out of memory"));
+    if (code == JERR_IMAGE_TOO_BIG)
+        leave(job, oxp_ctx_fail(job->ctx, OXP_ELIMIT, "JPEG picture is too large: %s", text));
     if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JERR_INPUT_EMPTY)
         leave(job, oxp_ctx_fail(job->ctx, OXP_ECORRUPT,
                                 "JPEG is truncated: its data ends before the last row (%zu bytes)",
