@@ -4,7 +4,7 @@
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "base/strmap.h"
-#include "media/json.h"
+#include "media/sidecar.h"
 #include <string.h>
 
 #define MAX_FILE_BYTES  ((size_t)16 << 20)
@@ -108,9 +108,9 @@ oxp_status oxp_labels_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, con
     *found = true;
     if (i == bytes.size || bytes.data[i] != '{') return parse_lines(ctx, arena, bytes, source, out);
 
-    oxp_json json;
-    OXP_TRY(oxp_json_parse(ctx, bytes, source, &json));
-    const json_t *map = oxp_json_get(&json, "id2label");
+    oxp_sidecar json;
+    OXP_TRY(oxp_sidecar_parse(ctx, bytes, source, &json));
+    const json_t *map = oxp_sidecar_get(&json, "id2label");
     if (!map) map = json.object;
     *found = is_label_map(map);
     *out = (oxp_labels){0, NULL};

@@ -4,17 +4,18 @@
  *
  * Where a field is absent the processor's own default holds; those that differ between processor
  * classes are told apart by image_processor_type / feature_extractor_type. */
-#include "media/json.h"
 #include "media/preprocess.h"
+#include "media/sidecar.h"
 
 #include <string.h>
 
 /* ---- small readers --------------------------------------------------------------------------- */
 
 /* Values of 1 (for all channels) or 3 numbers. */
-static oxp_status read_channels(const oxp_json *json, const char *key, bool positive, double out[3])
+static oxp_status read_channels(const oxp_sidecar *json, const char *key, bool positive,
+                                double out[3])
 {
-    const json_t *value = oxp_json_get(json, key);
+    const json_t *value = oxp_sidecar_get(json, key);
     if (!value) return OXP_OK;
     const size_t n = json_is_array(value) ? json_array_size(value) : 1;
     OXP_FAIL_IF(json->ctx, n != 1 && n != 3, OXP_ECORRUPT,
@@ -35,7 +36,7 @@ typedef struct size_field {
     int32_t width, height;
 } size_field;
 
-static oxp_status check_side(const oxp_json *json, const json_t *value, const char *key,
+static oxp_status check_side(const oxp_sidecar *json, const json_t *value, const char *key,
                              int32_t *out)
 {
     const json_int_t side = json_integer_value(value);
@@ -47,9 +48,9 @@ static oxp_status check_side(const oxp_json *json, const json_t *value, const ch
 }
 
 /* n, [height, width], {"height", "width"} or {"shortest_edge"}. */
-static oxp_status read_size(const oxp_json *json, const char *key, size_field *out)
+static oxp_status read_size(const oxp_sidecar *json, const char *key, size_field *out)
 {
-    const json_t *value = oxp_json_get(json, key);
+    const json_t *value = oxp_sidecar_get(json, key);
     *out = (size_field){0};
     if (!value) return OXP_OK;
     out->present = true;
@@ -118,7 +119,7 @@ static void set_convnext(oxp_preprocess *spec, int32_t side, double crop_pct)
     set_crop(spec, side, side);
 }
 
-static oxp_status read_geometry(const oxp_json *json, const char *type, oxp_preprocess *spec)
+static oxp_status read_geometry(const oxp_sidecar *json, const char *type, oxp_preprocess *spec)
 {
     size_field size, crop;
     OXP_TRY(read_size(json, "size", &size));
@@ -126,10 +127,10 @@ static oxp_status read_geometry(const oxp_json *json, const char *type, oxp_prep
     bool resizes = size.present, crops = crop.present;
     int32_t resample = OXP_FILTER_BILINEAR;
     double crop_pct = 0.0;
-    OXP_TRY(oxp_json_bool(json, "do_resize", &resizes));
-    OXP_TRY(oxp_json_bool(json, "do_center_crop", &crops));
-    OXP_TRY(oxp_json_int(json, "resample", 0, OXP_FILTER_COUNT - 1, &resample));
-    OXP_TRY(oxp_json_double(json, "crop_pct", 0.05, 1.0, &crop_pct));
+    OXP_TRY(oxp_sidecar_bool(json, "do_resize", &resizes));
+    OXP_TRY(oxp_sidecar_bool(json, "do_center_crop", &crops));
+    OXP_TRY(oxp_sidecar_int(json, "resample", 0, OXP_FILTER_COUNT - 1, &resample));
+    OXP_TRY(oxp_sidecar_double(json, "crop_pct", 0.05, 1.0, &crop_pct));
     spec->filter = (oxp_filter)resample;
 
     /* Fields that are on but give no size leave it to the model's input. */
@@ -152,17 +153,17 @@ static oxp_status read_geometry(const oxp_json *json, const char *type, oxp_prep
     return OXP_OK;
 }
 
-static oxp_status read_values(const oxp_json *json, oxp_preprocess *spec)
+static oxp_status read_values(const oxp_sidecar *json, oxp_preprocess *spec)
 {
     bool rescales = true, offsets = false, twice = false, flips = false;
-    bool normalises = oxp_json_get(json, "image_mean") != NULL;
+    bool normalises = oxp_sidecar_get(json, "image_mean") != NULL;
     double factor = 1.0 / 255;
-    OXP_TRY(oxp_json_bool(json, "do_rescale", &rescales));
-    OXP_TRY(oxp_json_bool(json, "do_normalize", &normalises));
-    OXP_TRY(oxp_json_bool(json, "rescale_offset", &offsets));
-    OXP_TRY(oxp_json_bool(json, "include_top", &twice));
-    OXP_TRY(oxp_json_bool(json, "do_flip_channel_order", &flips));
-    OXP_TRY(oxp_json_double(json, "rescale_factor", 1e-9, 1e9, &factor));
+    OXP_TRY(oxp_sidecar_bool(json, "do_rescale", &rescales));
+    OXP_TRY(oxp_sidecar_bool(json, "do_normalize", &normalises));
+    OXP_TRY(oxp_sidecar_bool(json, "rescale_offset", &offsets));
+    OXP_TRY(oxp_sidecar_bool(json, "include_top", &twice));
+    OXP_TRY(oxp_sidecar_bool(json, "do_flip_channel_order", &flips));
+    OXP_TRY(oxp_sidecar_double(json, "rescale_factor", 1e-9, 1e9, &factor));
     if (rescales) spec->scale = factor;
     if (flips) spec->channels = OXP_CHANNELS_BGR;
     if (normalises) {
@@ -180,13 +181,13 @@ static oxp_status read_values(const oxp_json *json, oxp_preprocess *spec)
 
 /* ---- timm ------------------------------------------------------------------------------------ */
 
-static oxp_status read_timm(const oxp_json *json, oxp_preprocess *spec)
+static oxp_status read_timm(const oxp_sidecar *json, oxp_preprocess *spec)
 {
     const char *interpolation = "", *mode = "";
-    OXP_TRY(oxp_json_text(json, "interpolation", &interpolation));
-    OXP_TRY(oxp_json_text(json, "crop_mode", &mode));
+    OXP_TRY(oxp_sidecar_text(json, "interpolation", &interpolation));
+    OXP_TRY(oxp_sidecar_text(json, "crop_mode", &mode));
     spec->crop_pct = 0.875;
-    OXP_TRY(oxp_json_double(json, "crop_pct", 0.05, 1.0, &spec->crop_pct));
+    OXP_TRY(oxp_sidecar_double(json, "crop_pct", 0.05, 1.0, &spec->crop_pct));
     OXP_FAIL_IF(json->ctx, *interpolation && !oxp_filter_find(interpolation, &spec->filter),
                 OXP_EUNSUPPORTED, "%s: \"interpolation\": '%s' is not known", json->what,
                 interpolation);
@@ -195,7 +196,7 @@ static oxp_status read_timm(const oxp_json *json, oxp_preprocess *spec)
                 "%s: \"crop_mode\": '%s' is not supported: give size= and crop=", json->what, mode);
 
     int32_t side[2] = {0, 0}; /* height, width; 0: from the model */
-    const json_t *input = oxp_json_get(json, "input_size");
+    const json_t *input = oxp_sidecar_get(json, "input_size");
     if (json_is_array(input) && json_array_size(input) == 3)
         for (size_t i = 0; i < 2; i++)
             OXP_TRY(check_side(json, json_array_get(input, i + 1), "input_size", &side[i]));
@@ -209,27 +210,27 @@ static oxp_status read_timm(const oxp_json *json, oxp_preprocess *spec)
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-static bool speaks_of_pictures(const oxp_json *json)
+static bool speaks_of_pictures(const oxp_sidecar *json)
 {
     static const char *const keys[] = {"do_resize", "size",         "do_center_crop",
                                        "crop_size", "do_normalize", "image_mean",
                                        "image_std", "do_rescale"};
     for (size_t i = 0; i < OXP_COUNT(keys); i++)
-        if (oxp_json_get(json, keys[i])) return true;
+        if (oxp_sidecar_get(json, keys[i])) return true;
     return false;
 }
 
 oxp_status oxp_preprocess_parse_json(oxp_ctx *ctx, oxp_bytes bytes, const char *source, bool *found,
                                      oxp_preprocess *out)
 {
-    oxp_json json;
-    OXP_TRY(oxp_json_parse(ctx, bytes, source, &json));
+    oxp_sidecar json;
+    OXP_TRY(oxp_sidecar_parse(ctx, bytes, source, &json));
     oxp_preprocess spec = {.source = source,
                            .filter = OXP_FILTER_BILINEAR,
                            .scale = 1.0,
                            .std = {1, 1, 1},
                            .dtype = OXP_F32};
-    const json_t *timm = oxp_json_get(&json, "pretrained_cfg");
+    const json_t *timm = oxp_sidecar_get(&json, "pretrained_cfg");
     *found = json_is_object(timm) || speaks_of_pictures(&json);
     if (!*found) return OXP_OK;
     if (json_is_object(timm)) {
@@ -237,8 +238,8 @@ oxp_status oxp_preprocess_parse_json(oxp_ctx *ctx, oxp_bytes bytes, const char *
         OXP_TRY(read_timm(&json, &spec));
     } else {
         const char *type = "";
-        OXP_TRY(oxp_json_text(&json, "feature_extractor_type", &type));
-        OXP_TRY(oxp_json_text(&json, "image_processor_type", &type));
+        OXP_TRY(oxp_sidecar_text(&json, "feature_extractor_type", &type));
+        OXP_TRY(oxp_sidecar_text(&json, "image_processor_type", &type));
         OXP_TRY(read_geometry(&json, type, &spec));
         OXP_TRY(read_values(&json, &spec));
     }
