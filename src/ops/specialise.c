@@ -131,9 +131,13 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     return OXP_OK;
 }
 
-/* Identity, Dropout, and Cast between float types, which are all one "float" here. */
-static bool passes_through(const special_state *s, const oxp_node *node, oxp_val x)
+/* Identity, Dropout (unless it asks for training: its infer refuses that), and Cast between float types, which are all one "float". */
+static bool passes_through(const special_state *s, const oxp_node *node, const resolved *r)
 {
+    const oxp_val x = r->in[0];
+    for (size_t i = 0; i < r->n_attrs; i++)
+        if (node->op == &oxp_op_Dropout && strcmp(r->attrs[i].name, "training_mode") == 0 && r->attrs[i].i != 0)
+            return false;
     if (node->op != &oxp_op_Cast)
         return (node->op->flags & OXP_OP_IDENTITY) != 0;
     return oxp_value_of(s->b.g, x)->dtype == OXP_F32 && canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
@@ -146,11 +150,11 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     s->ctx->op = node->op->name;
     OXP_TRY(resolve(s, node, &r));
     s->b.origin = node->origin;
-    uint32_t n_out = node->n_out; /* trailing outputs that nobody needs are not asked for */
-    while (n_out > 1 && (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
+    uint32_t n_out = node->n_out; /* trailing outputs that nobody needs are not asked for; Split counts its own */
+    while (n_out > 1 && node->op->max_out != OXP_VARIADIC && (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
            n_out > node->op->min_out)
         n_out--;
-    if (n_out == 1 && passes_through(s, node, r.in[0])) {
+    if (n_out == 1 && passes_through(s, node, &r)) {
         s->map[node->out[0]] = r.in[0];
         return OXP_OK;
     }
