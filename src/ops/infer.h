@@ -5,6 +5,10 @@
 #include "ops/build.h"
 #include "ops/ops.h"
 
+/* OXP_FAIL_IF with the operator and the node's name in front; the format takes at least one argument. */
+#define OXP_NODE_FAIL_IF(ctx, node, cond, code, fmt, ...)                                                              \
+    OXP_FAIL_IF((ctx), (cond), (code), "%s '%s' " fmt, (node)->op->name, (node)->origin, __VA_ARGS__)
+
 /* Input i present? its shape and dtype. */
 bool oxp_infer_has(const oxp_infer *inf, size_t i);
 const oxp_shape *oxp_infer_shape(const oxp_infer *inf, size_t i);
