@@ -36,9 +36,10 @@ const char *oxp_number_label(double v, char buf[OXP_LABEL_TEXT])
     if (isnan(v)) {
         snprintf(plain, sizeof plain, "n/a");
     } else if (v != 0 && (magnitude < 1e-3 || magnitude >= 1e5) && isfinite(v)) {
-        const int power = (int)floor(log10(magnitude * (1 + 1e-12)));
+        int power = (int)floor(log10(magnitude));
+        if (magnitude / pow(10, power) >= 9.95) power++; /* it will round up to 10 */
         snprintf(plain, sizeof plain, "%.2ge%d", v / pow(10, power), power);
-    } else if (magnitude >= 1000) {
+    } else if (magnitude >= 999.5) {
         snprintf(plain, sizeof plain, "%.0f", v);
     } else {
         snprintf(plain, sizeof plain, "%.3g", v == 0 ? 0 : v);

@@ -52,11 +52,10 @@ oxp_status oxp_field_new(oxp_ctx *ctx, oxp_arena *arena, const oxp_subject *subj
     return OXP_OK;
 }
 
-/* lo..hi to 0..255; the middle for a constant input and for what is not finite. */
-static uint8_t byte_of(float v, float lo, float hi)
+uint8_t oxp_grey_byte(float v, float lo, float hi)
 {
     if (!isfinite(v) || !(hi > lo)) return 128;
-    return (uint8_t)((v - lo) / (hi - lo) * 255 + 0.5f);
+    return (uint8_t)(((double)v - (double)lo) / ((double)hi - (double)lo) * 255 + 0.5);
 }
 
 /* v (C,H,W), C = 1 or 3, to a picture. */
@@ -72,7 +71,7 @@ static oxp_status picture_of(oxp_ctx *ctx, oxp_arena *arena, const float *v, int
     OXP_NOMEM_IF(ctx, rgb);
     for (int64_t i = 0; i < plane; i++)
         for (int64_t c = 0; c < 3; c++)
-            rgb[3 * i + c] = byte_of(v[(channels == 3 ? c * plane : 0) + i], lo, hi);
+            rgb[3 * i + c] = oxp_grey_byte(v[(channels == 3 ? c * plane : 0) + i], lo, hi);
     const int64_t longest = h > w ? h : w;
     *out = (oxp_subject){.kind = OXP_SUBJECT_PICTURE, .picture = {(int)w, (int)h, rgb}};
     out->zoom = longest < 128 ? (int)((384 + longest - 1) / longest) : 1;

@@ -93,6 +93,9 @@ oxp_status oxp_paint_volume(const oxp_painter *p, oxp_rect to, const oxp_subject
 oxp_status oxp_paint_table(const oxp_painter *p, oxp_rect to, const oxp_subject *subject,
                            const oxp_field *field);
 
+/* lo..hi to 0..255; the middle for a constant input and for what is not finite. */
+uint8_t oxp_grey_byte(float v, float lo, float hi);
+
 /* Colours of marks on white for a value on the map's scale. A bar shows its value by length and is
  * never pale; a curve is `plain` near zero. */
 oxp_rgba oxp_bar_colour(const oxp_field *field, float unit);

@@ -45,8 +45,8 @@ static oxp_status slice_picture(oxp_ctx *ctx, const oxp_subject *s, cut c, float
     OXP_NOMEM_IF(ctx, rgb);
     slice(s->values, s->dim, c, s->focus[c.axis], true, plane);
     for (int64_t i = 0; i < h * w; i++) {
-        const float t = hi > lo && isfinite(plane[i]) ? (plane[i] - lo) / (hi - lo) : 0.5f;
-        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = (uint8_t)(t * 255 + 0.5f);
+        const uint8_t grey = oxp_grey_byte(plane[i], lo, hi);
+        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = grey;
     }
     *out = (oxp_subject){.kind = OXP_SUBJECT_PICTURE, .picture = {(int)w, (int)h, rgb}};
     return OXP_OK;

@@ -11,6 +11,7 @@
 #define GAP_X        22
 #define GAP_Y        26
 #define SUBTITLE_MAX 2
+#define TITLE_MAX    2
 #define CAPTION_MAX  3
 #define BAR_W        240
 
@@ -33,7 +34,7 @@ typedef struct layout {
     oxp_painter p;
     size_t n;
     cell *cells;
-    oxp_lines caption;
+    oxp_lines title, caption;
     int cols, rows, cell_w, pic_h, footer_h;
     int *sub_lines; /* (rows) subtitle lines of each row of cells */
     int grid_y, w, h;
@@ -146,10 +147,40 @@ static int row_height(const layout *g, int row)
     return head_height(g, row) + g->pic_h + note;
 }
 
+/* A tall picture is narrower than its cell: it keeps its shape and stands at the left. */
+static oxp_rect picture_rect(const layout *g, int x, int y)
+{
+    oxp_rect r = {x, y, g->cell_w, g->pic_h};
+    if (g->subject.kind == OXP_SUBJECT_PICTURE) {
+        const oxp_picture *p = &g->subject.picture;
+        if ((double)g->cell_w * p->h / p->w > g->pic_h + 1)
+            r.w = (int)fmax(1, lround((double)g->pic_h * p->w / p->h));
+    }
+    return r;
+}
+
+/* Every cell shows the same picture: it is scaled once, its crop box with it. */
+static oxp_status prescale(layout *g)
+{
+    if (g->subject.kind != OXP_SUBJECT_PICTURE) return OXP_OK;
+    oxp_ctx *ctx = g->p.ctx;
+    const oxp_picture full = g->subject.picture;
+    const oxp_rect r = picture_rect(g, 0, 0);
+    oxp_canvas small;
+    OXP_TRY(oxp_canvas_new(ctx, ctx->scratch, r.w, r.h, OXP_PAPER, &small));
+    OXP_TRY(oxp_canvas_blit_scaled(ctx, &small, r, &full));
+    const double sx = (double)r.w / full.w, sy = (double)r.h / full.h;
+    const oxp_box crop = g->subject.crop;
+    g->subject.crop = (oxp_box){crop.x * sx, crop.y * sy, crop.w * sx, crop.h * sy};
+    g->subject.picture = oxp_canvas_picture(&small);
+    return OXP_OK;
+}
+
 static oxp_status measure(layout *g)
 {
     const oxp_sheet *s = g->sheet;
     choose_grid(g);
+    OXP_TRY(prescale(g));
     OXP_TRY(measure_cells(g));
     g->w = 2 * MARGIN + g->cols * g->cell_w + (g->cols - 1) * GAP_X;
     const int least = 2 * MARGIN + 2 * BAR_W + 3 * GAP_X;
@@ -157,7 +188,10 @@ static oxp_status measure(layout *g)
     if (s->caption != NULL)
         OXP_TRY(oxp_text_wrap(g->p.ctx, g->p.fonts, g->p.ctx->scratch, &caption_style, s->caption,
                               g->w - 2 * MARGIN, CAPTION_MAX, &g->caption));
-    const int title_h = s->title == NULL ? 0 : oxp_text_line_height(&title_style) + 2;
+    if (s->title != NULL)
+        OXP_TRY(oxp_text_wrap(g->p.ctx, g->p.fonts, g->p.ctx->scratch, &title_style, s->title,
+                              g->w - 2 * MARGIN, TITLE_MAX, &g->title));
+    const int title_h = g->title.n * oxp_text_line_height(&title_style) + (g->title.n > 0 ? 2 : 0);
     const int caption_h = g->caption.n * oxp_text_line_height(&caption_style);
     g->grid_y = MARGIN + title_h + caption_h + (title_h + caption_h > 0 ? 18 : 0);
     g->footer_h = has_scale(g) ? GAP_Y + OXP_COLORBAR_H + oxp_text_line_height(&note_style) : 0;
@@ -166,39 +200,26 @@ static oxp_status measure(layout *g)
     return OXP_OK;
 }
 
-static void draw_head(const layout *g)
+/* Lines from y down; returns where the next one would begin. */
+static int draw_lines(const layout *g, const oxp_lines *lines, const oxp_style *style, int x, int y)
 {
-    int y = MARGIN;
-    if (g->sheet->title != NULL) {
-        oxp_text_draw_fit(g->p.fonts, g->p.canvas, MARGIN, y + oxp_text_ascent(&title_style),
-                          g->w - 2 * MARGIN, OXP_ALIGN_LEFT, &title_style, g->sheet->title);
-        y += oxp_text_line_height(&title_style) + 2;
-    }
-    for (int i = 0; i < g->caption.n; i++, y += oxp_text_line_height(&caption_style))
-        oxp_text_draw(g->p.fonts, g->p.canvas, MARGIN, y + oxp_text_ascent(&caption_style),
-                      OXP_ALIGN_LEFT, &caption_style, g->caption.line[i]);
+    for (int i = 0; i < lines->n; i++, y += oxp_text_line_height(style))
+        oxp_text_draw(g->p.fonts, g->p.canvas, x, y + oxp_text_ascent(style), OXP_ALIGN_LEFT, style,
+                      lines->line[i]);
+    return y;
 }
 
-/* A tall picture is narrower than its cell: it keeps its shape and stands at the left. */
-static oxp_rect picture_rect(const layout *g, int x, int y)
+static void draw_head(const layout *g)
 {
-    oxp_rect r = {x, y, g->cell_w, g->pic_h};
-    if (g->subject.kind == OXP_SUBJECT_PICTURE) {
-        const oxp_picture *p = &g->subject.picture;
-        const int w = (int)lround((double)g->pic_h * p->w / p->h);
-        if (w < g->cell_w - 1) r.w = w < 1 ? 1 : w;
-    }
-    return r;
+    const int y = draw_lines(g, &g->title, &title_style, MARGIN, MARGIN);
+    draw_lines(g, &g->caption, &caption_style, MARGIN, y + (g->title.n > 0 ? 2 : 0));
 }
 
 static oxp_status draw_cell(const layout *g, const cell *c, int x, int y, int head_h)
 {
     oxp_text_draw_fit(g->p.fonts, g->p.canvas, x, y + oxp_text_ascent(&head_style), g->cell_w,
                       OXP_ALIGN_LEFT, &head_style, c->title);
-    const int sub_y = y + oxp_text_line_height(&head_style) + oxp_text_ascent(&sub_style);
-    for (int i = 0; i < c->subtitle.n; i++)
-        oxp_text_draw(g->p.fonts, g->p.canvas, x, sub_y + i * oxp_text_line_height(&sub_style),
-                      OXP_ALIGN_LEFT, &sub_style, c->subtitle.line[i]);
+    draw_lines(g, &c->subtitle, &sub_style, x, y + oxp_text_line_height(&head_style));
     y += head_h;
     OXP_TRY(oxp_paint(&g->p, picture_rect(g, x, y), &g->subject, c->field));
     if (c->note != NULL && has_scale(g))
@@ -227,21 +248,24 @@ static const oxp_field *field_of_kind(const layout *g, oxp_colormap_kind kind, b
 static void draw_bars(const layout *g, int y)
 {
     int x = MARGIN;
-    bool any_own = false;
+    bool any_own = false, any_percentile = false;
     for (int kind = OXP_SEQUENTIAL; kind <= OXP_DIVERGING; kind++) {
         bool shared;
         char most[OXP_LABEL_TEXT];
         const oxp_field *f = field_of_kind(g, (oxp_colormap_kind)kind, &shared);
         if (f == NULL) continue;
         any_own = any_own || !shared;
+        any_percentile = any_percentile || f->raw.clip == 0;
         const float alpha = g->subject.kind == OXP_SUBJECT_SERIES ? 1 : f->alpha;
         oxp_colorbar_draw(&g->p, (oxp_rect){x, y, BAR_W, OXP_COLORBAR_H}, &f->map, alpha,
-                          shared ? oxp_number_label(f->scale.clip, most) : "max");
+                          shared && f->scale.clip > 0 ? oxp_number_label(f->scale.clip, most)
+                                                      : "max");
         x += BAR_W + 2 * GAP_X;
     }
+    if (!any_percentile) return;
     char text[128], number[OXP_LABEL_TEXT];
-    const double asked = g->sheet->look.percentile,
-                 percentile = asked == 0 ? OXP_PERCENTILE_DEFAULT : asked;
+    const double asked = g->sheet->look.percentile;
+    const double percentile = asked == 0 ? OXP_PERCENTILE_DEFAULT : asked;
     snprintf(text, sizeof text, "max = percentile %s of |attribution|%s",
              oxp_number_label(percentile, number), any_own ? ", each map on its own scale" : "");
     oxp_text_draw_fit(g->p.fonts, g->p.canvas, MARGIN,
