@@ -1,0 +1,133 @@
+/* host_binary.c - arithmetic, comparisons and logic on two operands, Where, Cast, and the per-channel affine map. */
+#include "exec/host.h"
+#include "exec/host_math.h"
+
+#define DEFINE_BINARY(symbol, in_type, out_type, expression)                              \
+    OXP_SIMD static void bin_##symbol(const void *args, int64_t n, const void *const *in, \
+                                      void *out)                                          \
+    {                                                                                     \
+        const in_type *x = in[0], *y = in[1];                                             \
+        out_type *z = out;                                                                \
+        OXP_UNUSED(args);                                                                 \
+        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                               \
+        {                                                                                 \
+            const in_type a = x[i], b = y[i];                                             \
+            z[i] = (out_type)(expression);                                                \
+        }                                                                                 \
+    }
+DEFINE_BINARY(ADD, float, float, a + b)
+DEFINE_BINARY(SUB, float, float, a - b)
+DEFINE_BINARY(MUL, float, float, a *b)
+DEFINE_BINARY(DIV, float, float, a / b)
+DEFINE_BINARY(POW, float, float, powf(a, b))
+DEFINE_BINARY(MIN, float, float, a <= b || isnan(a) ? a : b)
+DEFINE_BINARY(MAX, float, float, a >= b || isnan(a) ? a : b)
+DEFINE_BINARY(PRELU, float, float, a < 0.0f ? a * b : a)
+DEFINE_BINARY(EQ, float, unsigned char, a <= b && a >= b)
+DEFINE_BINARY(GT, float, unsigned char, a > b)
+DEFINE_BINARY(GE, float, unsigned char, a >= b)
+DEFINE_BINARY(LT, float, unsigned char, a < b)
+DEFINE_BINARY(LE, float, unsigned char, a <= b)
+DEFINE_BINARY(AND, unsigned char, unsigned char, (a != 0) & (b != 0))
+DEFINE_BINARY(OR, unsigned char, unsigned char, (a | b) != 0)
+DEFINE_BINARY(XOR, unsigned char, unsigned char, (a != 0) != (b != 0))
+
+typedef struct bin_row {
+    const char *name;
+    oxp_block_fn loop;
+    oxp_dtype operands;
+} bin_row;
+
+#define ROW(symbol, name, operands) [OXP_BIN_##symbol] = {name, bin_##symbol, operands}
+static const bin_row rows[] = {
+    ROW(ADD, "add", OXP_F32),
+    ROW(SUB, "sub", OXP_F32),
+    ROW(MUL, "mul", OXP_F32),
+    ROW(DIV, "div", OXP_F32),
+    ROW(POW, "pow", OXP_F32),
+    ROW(MIN, "min", OXP_F32),
+    ROW(MAX, "max", OXP_F32),
+    ROW(PRELU, "prelu", OXP_F32),
+    ROW(EQ, "equal", OXP_F32),
+    ROW(GT, "greater", OXP_F32),
+    ROW(GE, "greater or equal", OXP_F32),
+    ROW(LT, "less", OXP_F32),
+    ROW(LE, "less or equal", OXP_F32),
+    ROW(AND, "and", OXP_BOOL),
+    ROW(OR, "or", OXP_BOOL),
+    ROW(XOR, "xor", OXP_BOOL),
+};
+
+oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, oxp_val z)
+{
+    const bin_row *row = &rows[bin];
+    const oxp_val in[2] = {x, y};
+    const bool typed =
+        oxp_lower_at(lw, x)->dtype == row->operands && oxp_lower_at(lw, y)->dtype == row->operands;
+    OXP_FAIL_IF(lw->ctx, !typed, OXP_EINTERNAL, "step %s wants %s operands", row->name,
+                oxp_dtype_name(row->operands));
+    return oxp_lower_map(lw, row->name, row->loop, NULL, 0, in, 2, z);
+}
+
+OXP_SIMD static void where_block(const void *args, int64_t n, const void *const *in, void *out)
+{
+    const unsigned char *cond = in[0];
+    const float *x = in[1], *y = in[2];
+    float *z = out;
+    OXP_UNUSED(args);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const float a = x[i], b = y[i];
+        z[i] = cond[i] != 0 ? a : b;
+    }
+}
+
+oxp_status oxp_lower_where(oxp_lower *lw, oxp_val cond, oxp_val x, oxp_val y, oxp_val z)
+{
+    const oxp_val in[3] = {cond, x, y};
+    return oxp_lower_map(lw, "where", where_block, NULL, 0, in, 3, z);
+}
+
+typedef struct cast_args {
+    oxp_dtype from, to;
+} cast_args;
+
+static void cast_block(const void *args, int64_t n, const void *const *in, void *out)
+{
+    const cast_args *a = args;
+    oxp_convert(out, a->to, in[0], a->from, n);
+}
+
+oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y)
+{
+    const cast_args args = {oxp_lower_at(lw, x)->dtype, oxp_lower_at(lw, y)->dtype};
+    return oxp_lower_map(lw, "cast", cast_block, &args, sizeof args, &x, 1, y);
+}
+
+OXP_SIMD static void affine_block(const void *args, int64_t n, const void *const *in, void *out)
+{
+    const float *x = in[0], *scale = in[1], *shift = in[2];
+    float *y = out;
+    OXP_UNUSED(args);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i] + shift[i];
+}
+
+/* A vector (C) seen along axis 1 of `to`. */
+static oxp_part along_channels(oxp_lower *lw, oxp_val v, const oxp_part *to)
+{
+    oxp_part part = *to;
+    part.val = v;
+    part.place = (oxp_place){.offset = oxp_lower_place(lw, v)->offset};
+    part.place.stride[1] = oxp_lower_place(lw, v)->stride[0];
+    return part;
+}
+
+oxp_status oxp_lower_affine(oxp_lower *lw, oxp_val x, oxp_val scale, oxp_val shift, oxp_val y)
+{
+    OXP_TRY(oxp_lower_elementwise(lw, &x, 1, y));
+    const oxp_part to = oxp_lower_whole(lw, y);
+    const oxp_part in[3] = {oxp_lower_whole(lw, x), along_channels(lw, scale, &to),
+                            along_channels(lw, shift, &to)};
+    return oxp_lower_map_parts(lw, "affine", affine_block, NULL, in, 3, &to);
+}
