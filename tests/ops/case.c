@@ -11,12 +11,12 @@
 static size_t count_items(const char *text)
 {
     size_t n = *text ? 1 : 0;
-    for (; *text; text++)
-        n += *text == ',';
+    for (; *text; text++) n += *text == ',';
     return n;
 }
 
-static oxp_status parse_numbers(oxp_ctx *ctx, oxp_arena *arena, const char *text, size_t *n, double **out)
+static oxp_status parse_numbers(oxp_ctx *ctx, oxp_arena *arena, const char *text, size_t *n,
+                                double **out)
 {
     *n = count_items(text);
     *out = OXP_NEW(arena, double, *n + 1);
@@ -24,7 +24,8 @@ static oxp_status parse_numbers(oxp_ctx *ctx, oxp_arena *arena, const char *text
     for (size_t i = 0; i < *n; i++) {
         char *end;
         (*out)[i] = strtod(text, &end);
-        OXP_FAIL_IF(ctx, end == text || (*end && *end != ','), OXP_EINVAL, "'%s' is not a list of numbers", text);
+        OXP_FAIL_IF(ctx, end == text || (*end && *end != ','), OXP_EINVAL,
+                    "'%s' is not a list of numbers", text);
         text = *end ? end + 1 : end;
     }
     return OXP_OK;
@@ -35,23 +36,24 @@ static oxp_status parse_numbers(oxp_ctx *ctx, oxp_arena *arena, const char *text
 static oxp_status parse_shape(oxp_ctx *ctx, const char *text, oxp_shape *shape)
 {
     *shape = (oxp_shape){.rank = 0};
-    if (strcmp(text, "()") == 0)
-        return OXP_OK;
+    if (strcmp(text, "()") == 0) return OXP_OK;
     for (;;) {
         char *end;
         const long long dim = strtoll(text, &end, 10);
-        OXP_FAIL_IF(ctx, end == text || dim < 0 || shape->rank == OXP_MAX_RANK || (*end && *end != 'x'), OXP_EINVAL,
-                    "'%s' is neither a shape nor the value of a declared attribute", text);
+        OXP_FAIL_IF(
+            ctx, end == text || dim < 0 || shape->rank == OXP_MAX_RANK || (*end && *end != 'x'),
+            OXP_EINVAL, "'%s' is neither a shape nor the value of a declared attribute", text);
         shape->dim[shape->rank++] = dim;
-        if (!*end)
-            return OXP_OK;
+        if (!*end) return OXP_OK;
         text = end + 1;
     }
 }
 
 static oxp_dtype kind_named(const char *text)
 {
-    return strcmp(text, "i64") == 0 ? OXP_I64 : strcmp(text, "bool") == 0 ? OXP_BOOL : OXP_DTYPE_NONE;
+    return strcmp(text, "i64") == 0    ? OXP_I64
+           : strcmp(text, "bool") == 0 ? OXP_BOOL
+                                       : OXP_DTYPE_NONE;
 }
 
 static oxp_status parse_mod(oxp_ctx *ctx, oxp_arena *arena, const char *mod, case_input *in)
@@ -74,29 +76,28 @@ static oxp_status parse_mod(oxp_ctx *ctx, oxp_arena *arena, const char *mod, cas
         size_t n;
         double *values;
         OXP_TRY(parse_numbers(ctx, arena, mod + 1, &n, &values));
-        OXP_FAIL_IF(ctx, n != (size_t)oxp_shape_elements(&in->shape), OXP_EINVAL, "'%s' has %zu values", mod, n);
+        OXP_FAIL_IF(ctx, n != (size_t)oxp_shape_elements(&in->shape), OXP_EINVAL,
+                    "'%s' has %zu values", mod, n);
         in->values = values;
     } else
         OXP_FAIL(ctx, OXP_EINVAL, "unknown modifier ':%s'", mod);
     return OXP_OK;
 }
 
-static oxp_status parse_input(oxp_ctx *ctx, oxp_arena *arena, const char *name, char *text, op_case *c)
+static oxp_status parse_input(oxp_ctx *ctx, oxp_arena *arena, const char *name, char *text,
+                              op_case *c)
 {
     OXP_FAIL_IF(ctx, c->n_in == CASE_MAX, OXP_EINVAL, "more than %d inputs", CASE_MAX);
     case_input *in = &c->in[c->n_in++];
     *in = (case_input){.name = name, .dtype = OXP_F32};
     in->absent = strcmp(text, "-") == 0;
-    if (in->absent)
-        return OXP_OK;
+    if (in->absent) return OXP_OK;
     char *mod = strchr(text, ':');
-    if (mod)
-        *mod++ = '\0';
+    if (mod) *mod++ = '\0';
     OXP_TRY(parse_shape(ctx, text, &in->shape));
     while (mod) {
         char *next = strchr(mod, ':');
-        if (next)
-            *next++ = '\0';
+        if (next) *next++ = '\0';
         OXP_TRY(parse_mod(ctx, arena, mod, in));
         mod = next;
     }
@@ -108,8 +109,7 @@ static oxp_status parse_input(oxp_ctx *ctx, oxp_arena *arena, const char *name, 
 static const oxp_attr_spec *attr_spec(const oxp_op *op, const char *name)
 {
     for (const oxp_attr_spec *s = op->attrs; s && s->name; s++)
-        if (strcmp(s->name, name) == 0)
-            return s;
+        if (strcmp(s->name, name) == 0) return s;
     return NULL;
 }
 
@@ -117,8 +117,7 @@ static const oxp_attr_spec *attr_spec(const oxp_op *op, const char *name)
 static oxp_status parse_tensor(oxp_ctx *ctx, oxp_arena *arena, char *text, const oxp_tensor **out)
 {
     char *kind = strchr(text, ':');
-    if (kind)
-        *kind++ = '\0';
+    if (kind) *kind++ = '\0';
     oxp_tensor *t = OXP_NEW(arena, oxp_tensor, 1);
     OXP_NOMEM_IF(ctx, t);
     const oxp_shape one = oxp_shape_of(1, (const int64_t[]){1});
@@ -129,15 +128,14 @@ static oxp_status parse_tensor(oxp_ctx *ctx, oxp_arena *arena, char *text, const
     return OXP_OK;
 }
 
-static oxp_status parse_attr(oxp_ctx *ctx, oxp_arena *arena, const oxp_attr_spec *spec, char *text, op_case *c)
+static oxp_status parse_attr(oxp_ctx *ctx, oxp_arena *arena, const oxp_attr_spec *spec, char *text,
+                             op_case *c)
 {
     OXP_FAIL_IF(ctx, c->n_attrs == CASE_MAX, OXP_EINVAL, "more than %d attributes", CASE_MAX);
     oxp_attr *a = &c->attrs[c->n_attrs++];
     *a = (oxp_attr){.name = spec->name, .type = spec->type, .s = text};
-    if (spec->type == OXP_ATTR_STRING)
-        return OXP_OK;
-    if (spec->type == OXP_ATTR_TENSOR)
-        return parse_tensor(ctx, arena, text, &a->t);
+    if (spec->type == OXP_ATTR_STRING) return OXP_OK;
+    if (spec->type == OXP_ATTR_TENSOR) return parse_tensor(ctx, arena, text, &a->t);
     double *numbers;
     OXP_TRY(parse_numbers(ctx, arena, text, &a->n, &numbers));
     int64_t *ints = OXP_NEW(arena, int64_t, a->n + 1);
@@ -153,6 +151,25 @@ static oxp_status parse_attr(oxp_ctx *ctx, oxp_arena *arena, const oxp_attr_spec
     return OXP_OK;
 }
 
+/* ---- pinned results ---- */
+
+static oxp_status parse_pin(oxp_ctx *ctx, oxp_arena *arena, const char *name, const char *text,
+                            op_case *c)
+{
+    OXP_FAIL_IF(ctx, c->n_pins == CASE_MAX, OXP_EINVAL, "more than %d pinned results", CASE_MAX);
+    case_pin *pin = &c->pins[c->n_pins++];
+    pin->input = -1;
+    for (size_t i = 0; i < c->n_in; i++)
+        if (strcmp(c->in[i].name, name) == 0) pin->input = (int)i;
+    OXP_FAIL_IF(ctx, pin->input < 0 && strcmp(name, "out") != 0, OXP_EINVAL,
+                "no input is named '%s'", name);
+    c->kinked = c->kinked || pin->input >= 0;
+    double *values;
+    OXP_TRY(parse_numbers(ctx, arena, text, &pin->n, &values));
+    pin->values = values;
+    return OXP_OK;
+}
+
 /* ---- rows ---- */
 
 static oxp_status parse_word(oxp_ctx *ctx, oxp_arena *arena, char *word, op_case *c)
@@ -160,9 +177,11 @@ static oxp_status parse_word(oxp_ctx *ctx, oxp_arena *arena, char *word, op_case
     char *value = strchr(word, '=');
     OXP_FAIL_IF(ctx, !value, OXP_EINVAL, "expected name=value, found '%s'", word);
     *value++ = '\0';
+    if (word[0] == '@') return parse_pin(ctx, arena, word + 1, value, c);
     if (strcmp(word, "out") == 0) {
         c->n_out = strtoull(value, NULL, 10);
-        OXP_FAIL_IF(ctx, c->n_out == 0 || c->n_out > CASE_MAX, OXP_EINVAL, "out=%s is not a small number", value);
+        OXP_FAIL_IF(ctx, c->n_out == 0 || c->n_out > CASE_MAX, OXP_EINVAL,
+                    "out=%s is not a small number", value);
         return OXP_OK;
     }
     if (strcmp(word, "tol") == 0) {
@@ -184,8 +203,7 @@ oxp_status case_parse(oxp_ctx *ctx, oxp_arena *arena, const char *row, op_case *
     OXP_FAIL_IF(ctx, !out->op, OXP_EINVAL, "unknown operator '%s'", word);
     while ((word = strtok_r(NULL, " \t", &state)) != NULL)
         OXP_TRY(parse_word(ctx, arena, word, out));
-    if (out->n_out == 0)
-        out->n_out = out->op->min_out ? out->op->min_out : 1;
+    if (out->n_out == 0) out->n_out = out->op->min_out ? out->op->min_out : 1;
     return OXP_OK;
 }
 
@@ -193,12 +211,9 @@ oxp_status case_parse(oxp_ctx *ctx, oxp_arena *arena, const char *row, op_case *
 
 static double draw_int(const case_input *in, const oxp_rng *rng, uint64_t at)
 {
-    if (in->below)
-        return (double)oxp_rng_below(rng, at, (uint64_t)in->below);
-    if (in->dtype == OXP_BOOL)
-        return (double)oxp_rng_below(rng, at, 2);
-    if (in->domain == CASE_POSITIVE)
-        return 1.0 + (double)oxp_rng_below(rng, at, 4);
+    if (in->below) return (double)oxp_rng_below(rng, at, (uint64_t)in->below);
+    if (in->dtype == OXP_BOOL) return (double)oxp_rng_below(rng, at, 2);
+    if (in->domain == CASE_POSITIVE) return 1.0 + (double)oxp_rng_below(rng, at, 4);
     const double x = (double)oxp_rng_below(rng, at, 9) - 4.0;
     return in->domain == CASE_NONZERO && x == 0.0 ? 5.0 : x;
 }

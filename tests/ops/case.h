@@ -1,6 +1,6 @@
 /* case.h - one row of tests/ops/ *.cases: an operator, its inputs, its attributes.
  *
- *   [!]Op name=SHAPE[:mod...] ... attribute=value ... [out=N] [tol=T] [#comment]
+ *   [!]Op name=SHAPE[:mod...] ... attribute=value ... [out=N] [tol=T] [@name=values] [#comment]
  *
  *   SHAPE   2x3x4, () for a scalar, - for an absent optional input. Inputs are positional; their names are for the reader.
  *   mod     i64, bool       element kind (default: float)
@@ -12,6 +12,8 @@
  *   value   as the attribute's type wants it: 3, 0.5, text, 1,2,3 (a tensor: 3.5 or 3:i64)
  *   out     number of outputs asked for (default: as few as the operator has)
  *   tol     error allowed relative to the maximum, instead of 1e-6
+ *   @out    these are the first output; @NAME: this is the gradient of that input where dy is all ones. A row that pins a
+ *           gradient is not compared with finite differences: it is there for kinks.
  *   !       the operator must be refused
  *
  * A name that the operator declares as an attribute is one; any other is an input. */
@@ -35,6 +37,12 @@ typedef struct case_input {
     const double *values; /* NULL: filled */
 } case_input;
 
+typedef struct case_pin {
+    int input; /* whose gradient; -1: the first output */
+    size_t n;
+    const double *values;
+} case_pin;
+
 typedef struct op_case {
     const char *text, *file; /* as written, without comment; where */
     int line;
@@ -43,9 +51,12 @@ typedef struct op_case {
     size_t n_in;
     oxp_attr attrs[CASE_MAX];
     size_t n_attrs;
+    case_pin pins[CASE_MAX];
+    size_t n_pins;
     size_t n_out;
     double tol; /* 0: exact where the result is all integers, else 1e-6 */
     bool refused;
+    bool kinked; /* a gradient is pinned */
 } op_case;
 
 /* Parses a row (comment and blanks already cut); everything lives in the arena. */

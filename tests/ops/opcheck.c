@@ -16,14 +16,13 @@ enum { MIN_ROWS = 3, MAX_ROW = 1024 };
 typedef struct runner {
     const char *program, *mode;
     int (*check)(oxp_ctx *ctx, oxp_arena *arena, const op_case *c); /* NULL: only count */
-    unsigned *rows;                                                /* [oxp_op_count()] */
+    unsigned *rows;                                                 /* [oxp_op_count()] */
     int n_rows, failures;
 } runner;
 
 static void count_row(runner *r, const op_case *c)
 {
-    for (size_t i = 0; i < oxp_op_count(); i++)
-        r->rows[i] += oxp_op_at(i) == c->op && !c->refused;
+    for (size_t i = 0; i < oxp_op_count(); i++) r->rows[i] += oxp_op_at(i) == c->op && !c->refused;
 }
 
 static void run_row(runner *r, const char *row, const char *file, int line)
@@ -69,20 +68,23 @@ static void run_file(runner *r, const char *path)
         return;
     }
     for (int line = 1; fgets(row, sizeof row, file); line++)
-        if (*trim(row))
-            run_row(r, trim(row), path, line);
+        if (*trim(row)) run_row(r, trim(row), path, line);
     fclose(file);
 }
 
 static bool lists(const oxp_op *op, unsigned rows)
 {
     const bool stops = (op->flags & OXP_OP_NOT_DIFFERENTIABLE) != 0;
-    const char *gradient = stops ? "none (declared)" : op->grad ? "direct" : op->expand ? "expansion" : "MISSING";
+    const char *gradient = stops        ? "none (declared)"
+                           : op->grad   ? "direct"
+                           : op->expand ? "expansion"
+                                        : "MISSING";
     const char *fast = op->lower ? "direct" : op->expand ? "expansion" : "MISSING";
-    const bool good = op->infer && op->ref && (op->lower || op->expand) && (op->grad || op->expand || stops) &&
-                      rows >= MIN_ROWS;
-    printf("%-5s %-22s opset %-3d infer %-7s ref %-7s lower %-10s gradient %-16s rows %u\n", good ? "" : "FAIL", op->name,
-           op->since, op->infer ? "yes" : "MISSING", op->ref ? "yes" : "MISSING", fast, gradient, rows);
+    const bool good = op->infer && op->ref && (op->lower || op->expand) &&
+                      (op->grad || op->expand || stops) && rows >= MIN_ROWS;
+    printf("%-5s %-22s opset %-3d infer %-7s ref %-7s lower %-10s gradient %-16s rows %u\n",
+           good ? "" : "FAIL", op->name, op->since, op->infer ? "yes" : "MISSING",
+           op->ref ? "yes" : "MISSING", fast, gradient, rows);
     return good;
 }
 
@@ -95,19 +97,16 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     runner r = {.program = argv[0]};
-    if (argc < 2 || strncmp(argv[1], "--mode=", 7) != 0)
-        return usage();
+    if (argc < 2 || strncmp(argv[1], "--mode=", 7) != 0) return usage();
     r.mode = argv[1] + 7;
     const bool list = strcmp(r.mode, "list") == 0;
     r.check = strcmp(r.mode, "check") == 0  ? check_values
               : strcmp(r.mode, "grad") == 0 ? check_gradient
               : strcmp(r.mode, "perf") == 0 ? check_speed
                                             : NULL;
-    if (!r.check && !list)
-        return usage();
+    if (!r.check && !list) return usage();
     r.rows = calloc(oxp_op_count(), sizeof *r.rows);
-    if (!r.rows)
-        return 1;
+    if (!r.rows) return 1;
     for (int i = 2; i < argc; i++) {
         const char *dot = strrchr(argv[i], '.');
         if (dot && strcmp(dot, ".cases") == 0)
