@@ -214,7 +214,7 @@ static oxp_status lower_pad(oxp_lower *lw, const oxp_node *node)
 
 static oxp_status expand_pad_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape");
     padding p;
     oxp_shape y;
     oxp_resize t;

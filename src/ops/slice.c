@@ -263,7 +263,7 @@ static oxp_status lower_slice_grad(oxp_lower *lw, const oxp_node *node)
 /* Axes with a negative step are turned round first; then dx = Pad(dy with step - 1 zeros between its cells). */
 static oxp_status expand_slice_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]), dy = *oxp_b_shape(b, node->in[0]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape"), dy = *oxp_b_shape(b, node->in[0]);
     slicing s;
     OXP_TRY(read_placing(b->ctx, node, &x, &dy, &s));
     int64_t pads[2 * OXP_MAX_RANK];
