@@ -327,7 +327,7 @@ def tensor_cases():
     )
     weight(
         "int64",
-        "corrupt",
+        "corrupt|unsupported",
         "an int64 weight in a float convolution",
         lambda t: t.CopyFrom(numpy_helper.from_array(np.ones((3, 2, 3, 3), np.int64), "w")),
     )

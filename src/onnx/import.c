@@ -225,7 +225,7 @@ static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *
 {
     oxp_ctx *ctx = im->ctx;
     *form = (oxp_form){.op = oxp_op_find(node->op_type), .opset = node->opset};
-    form->in = OXP_NEW(ctx->scratch, oxp_val, node->n_in + OXP_NORMALISE_ROOM);
+    form->in = OXP_NEW(ctx->scratch, oxp_val, node->n_in);
     form->attrs = OXP_NEW(ctx->scratch, oxp_attr, node->n_attrs + OXP_NORMALISE_ROOM);
     OXP_FAIL_IF(ctx, !form->in || !form->attrs, OXP_ENOMEM, "out of memory");
     for (; form->n_in < node->n_in; form->n_in++) {

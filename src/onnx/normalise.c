@@ -5,6 +5,7 @@
  * listed in the operator's const_in with the old attribute's name, so that after specialisation
  * both forms are the attribute. */
 #include "onnx/normalise.h"
+#include "ops/ops.h"
 #include <string.h>
 
 static const oxp_attr *find(const oxp_form *form, const char *name)
@@ -46,16 +47,10 @@ static void softmax_over_axis(oxp_form *form)
     drop(form, "span");
 }
 
-/* Opset 10: (x, scales), where an output pixel i lies at i / scale and `nearest` rounds down. */
-static void resize_before_roi(oxp_form *form)
+/* At opset 10 Resize was (x, scales), all that Upsample had been before. */
+static void resize_is_upsample(oxp_form *form)
 {
-    if (form->n_in > 1) {
-        form->in[2] = form->in[1];
-        form->in[1] = OXP_NO_VAL;
-        form->n_in = 3;
-    }
-    set(form, OXP_STR("coordinate_transformation_mode", "asymmetric"));
-    set(form, OXP_STR("nearest_mode", "floor"));
+    form->op = &oxp_op_Upsample;
 }
 
 void oxp_normalise(oxp_form *form)
@@ -67,7 +62,7 @@ void oxp_normalise(oxp_form *form)
     } rules[] = {
         {"Softmax", 1, 12, softmax_over_rest},    {"Softmax", 13, 99, softmax_over_axis},
         {"LogSoftmax", 1, 12, softmax_over_rest}, {"LogSoftmax", 13, 99, softmax_over_axis},
-        {"Resize", 10, 10, resize_before_roi},
+        {"Resize", 10, 10, resize_is_upsample},
     };
     for (size_t i = 0; i < OXP_COUNT(rules); i++)
         if (form->opset >= rules[i].from && form->opset <= rules[i].to &&

@@ -4,15 +4,15 @@
 
 #include "ir/op.h"
 
-enum { OXP_NORMALISE_ROOM = 4 }; /* attributes and inputs that a rule may add */
+enum { OXP_NORMALISE_ROOM = 2 }; /* attributes that a rule may add */
 
-/* A node about to enter the graph. Both arrays have OXP_NORMALISE_ROOM free places at the end. */
+/* A node about to enter the graph. */
 typedef struct oxp_form {
     const oxp_op *op;
     int64_t opset;
     oxp_val *in;
     size_t n_in;
-    oxp_attr *attrs;
+    oxp_attr *attrs; /* OXP_NORMALISE_ROOM free places at the end */
     size_t n_attrs;
 } oxp_form;
 

@@ -1,8 +1,7 @@
 /* const.c - Cast, and the operators that make tensors from numbers.
  *
- * In a specialised graph all floats are one kind, so a Cast between floats passes values on,
- * whatever their widths in the file. A Cast to a narrow integer wraps as C does. Range needs
- * constant inputs: its length is theirs; it is folded where it stands. */
+ * In a specialised graph all floats are one kind, so a Cast between floats passes values on, whatever their widths in the file. A Cast
+ * to a narrow integer wraps as C does. Range needs constant inputs: its length is theirs; it is folded where it stands. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 
@@ -161,7 +160,8 @@ static oxp_status range_ref(const oxp_call *call)
 /* ---- descriptors ---- */
 
 /* clang-format off */
-static const oxp_attr_spec cast_attrs[] = {{"to", OXP_ATTR_INT, NULL}, {NULL, 0, NULL}};
+static const oxp_attr_spec cast_attrs[] = { /* all types but strings and complex numbers */
+    {"to", OXP_ATTR_INT, "1,2,3,4,5,6,7,9,10,11,12,13,16"}, {NULL, 0, NULL}};
 static const oxp_attr_spec fill_attrs[] = {
     {"value", OXP_ATTR_TENSOR, NULL}, {"shape", OXP_ATTR_INTS, NULL}, {NULL, 0, NULL}};
 static const oxp_const_in fill_const_in[] = {{0, "shape", OXP_ATTR_INTS}, {0, NULL, 0}};

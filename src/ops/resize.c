@@ -86,7 +86,7 @@ typedef enum coordinates {
 typedef enum rounding { PREFER_FLOOR, PREFER_CEIL, DOWN, UP, BY_DIRECTION } rounding;
 
 typedef struct resizing {
-    bool linear, legacy; /* legacy: Upsample, or Resize of opset 10 */
+    bool linear, legacy; /* legacy: Upsample, which the importer makes of Resize at opset 10 too */
     coordinates where;
     rounding round;
     const double *scales; /* one per axis, or NULL: sizes */
@@ -115,7 +115,6 @@ static const double *attr_floats(const oxp_node *node, const char *name, size_t 
     return *n ? a->floats : NULL;
 }
 
-/* A Resize without scales and sizes has two inputs only: then it is that of opset 10 and "roi" holds its scales. */
 static oxp_status read_resize(oxp_ctx *ctx, const oxp_node *node, int rank, resizing *out)
 {
     static const char *const modes[] = {"nearest", "linear"};
@@ -129,10 +128,6 @@ static oxp_status read_resize(oxp_ctx *ctx, const oxp_node *node, int rank, resi
     r.scales = attr_floats(node, "scales", &n_scales);
     r.sizes = oxp_attr_ints(node, "sizes", &n_sizes);
     r.legacy = node->op == &oxp_op_Upsample || oxp_attr_int(node, "legacy", 0) != 0;
-    if (!n_scales && !n_sizes && !r.legacy) {
-        r.legacy = true;
-        r.scales = attr_floats(node, "roi", &n_scales);
-    }
     if (n_scales) r.sizes = NULL;
     const size_t n = n_scales ? n_scales : n_sizes;
     OXP_NODE_FAIL_IF(ctx, node, n != (size_t)rank, OXP_EINVAL,
@@ -344,7 +339,7 @@ static oxp_status lower_resize(oxp_lower *lw, const oxp_node *node)
 
 static oxp_status expand_resize_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = oxp_node_shape(node, "input_shape"), y = *oxp_b_shape(b, node->in[0]);
+    const oxp_shape x = *oxp_b_shape(b, node->out[0]), y = *oxp_b_shape(b, node->in[0]);
     oxp_resize t;
     OXP_TRY(build_tables(b->ctx, b->ctx->scratch, node, &x, &y, &t));
     out[0] = oxp_b_tables_adjoint(b, &t, &x, node->in[0]);
