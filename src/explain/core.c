@@ -58,7 +58,7 @@ static int index_of(const oxp_val *list, size_t n, oxp_val v)
 /* Shapes of inner tensors that are fed directly: from a forward-only specialisation. */
 static oxp_status inner_shapes(compile_state *s, const oxp_feed *feeds, size_t n_feeds, oxp_shape *shapes)
 {
-    oxp_arena *tmp = oxp_arena_new(s->core->subject->hooks);
+    oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
     OXP_NOMEM_IF(s->ctx, tmp);
     const oxp_cut cut = {feeds, n_feeds, s->at, s->n_at, s->core->settings->max_memory};
     oxp_special special;
@@ -243,7 +243,7 @@ static oxp_status build_program(compile_state *s)
     const oxp_exec_options options = {.kind = set->double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED, .threads = set->threads,
                                       .max_memory = set->max_memory, .profile = s->ctx->log != NULL};
     s->ctx->stage = OXP_STAGE_COMPILE;
-    OXP_TRY(oxp_program_new(s->ctx, core->g, core->subject->weights, &options, &core->program));
+    OXP_TRY(oxp_program_new(s->ctx, core->g, core->net->weights, &options, &core->program));
     const oxp_cost cost = oxp_program_cost(core->program);
     oxp_ctx_log(s->ctx, "compile", "%s: %zu rows, %u steps, %llu workspace bytes, %u reorders",
                 core->params ? core->params->method->info.name : "forward", core->width, cost.steps,
@@ -256,7 +256,7 @@ static oxp_status compile(compile_state *s, bool *needs_data)
     oxp_core *core = s->core;
     const oxp_settings *set = core->settings;
     const oxp_method *kind = core->params->inner ? core->params->inner : core->params->method;
-    s->model = core->subject->graph;
+    s->model = core->net->graph;
     s->varies = (core->params->method->flags & OXP_METHOD_FEEDS) != 0;
     s->layered = (kind->flags & OXP_METHOD_LAYER) != 0;
     s->at = s->layered ? set->layers : set->wrt;
@@ -285,17 +285,17 @@ static oxp_status compile(compile_state *s, bool *needs_data)
     return build_program(s);
 }
 
-oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_subject *subject, const oxp_settings *settings, const oxp_params *params,
+oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, const oxp_params *params,
                         const oxp_input_shape *inputs, size_t width, oxp_core **out, bool *needs_data)
 {
-    oxp_arena *arena = oxp_arena_new(subject->hooks);
+    oxp_arena *arena = oxp_arena_new(net->hooks);
     OXP_NOMEM_IF(ctx, arena);
     oxp_core *core = OXP_NEW(arena, oxp_core, 1);
     if (!core) {
         oxp_arena_free(arena);
         OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
     }
-    *core = (oxp_core){.arena = arena, .subject = subject, .settings = settings, .params = params, .width = width};
+    *core = (oxp_core){.arena = arena, .net = net, .settings = settings, .params = params, .width = width};
     compile_state s = {.ctx = ctx, .core = core, .inputs = inputs};
     const oxp_status status = compile(&s, needs_data);
     if (status != OXP_OK) {
@@ -333,17 +333,17 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
 oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs, oxp_core **out)
 {
     *out = NULL;
-    if (core->n_feeds == core->subject->graph->n_inputs)
+    if (core->n_feeds == core->net->graph->n_inputs)
         return OXP_OK;
-    oxp_arena *arena = oxp_arena_new(core->subject->hooks);
+    oxp_arena *arena = oxp_arena_new(core->net->hooks);
     OXP_NOMEM_IF(ctx, arena);
     oxp_core *head = OXP_NEW(arena, oxp_core, 1);
     if (!head) {
         oxp_arena_free(arena);
         OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
     }
-    *head = (oxp_core){.arena = arena, .subject = core->subject, .settings = core->settings, .width = core->width};
-    compile_state s = {.ctx = ctx, .core = head, .model = core->subject->graph, .inputs = inputs};
+    *head = (oxp_core){.arena = arena, .net = core->net, .settings = core->settings, .width = core->width};
+    compile_state s = {.ctx = ctx, .core = head, .model = core->net->graph, .inputs = inputs};
     const oxp_status status = build_head(&s, core);
     if (status != OXP_OK) {
         oxp_core_free(head);

@@ -1,4 +1,4 @@
-/* core.h - a method compiled for one subject and one batch width: the graph pipeline, and rows in and out.
+/* core.h - a method compiled for one net and one batch width: the graph pipeline, and rows in and out.
  *
  * compile: specialise -> raise -> score, --wrt, layer -> merge -> plan of the method -> tidy -> fuse -> program. What is fed: the model's
  * inputs, or (methods that vary what they attribute to) the --wrt tensors themselves, computed from the inputs by a second core, `head`. */
@@ -31,7 +31,7 @@ typedef struct oxp_core_out {
 
 typedef struct oxp_core {
     oxp_arena *arena;
-    const oxp_subject *subject;
+    const oxp_net *net;
     const oxp_settings *settings;
     const oxp_params *params;
     oxp_graph *g;
@@ -58,7 +58,7 @@ typedef struct oxp_input_shape { /* of a model input, in order */
 } oxp_input_shape;
 
 /* Compiles for `width` rows. NULL `method`: forward only, values `wanted` become the outs (used for heads). */
-oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_subject *subject, const oxp_settings *settings, const oxp_params *params,
+oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, const oxp_params *params,
                         const oxp_input_shape *inputs, size_t width, oxp_core **out, bool *needs_data);
 /* The core that computes the fed tensors of `core` (those that are not model inputs) from the model's inputs; NULL when none is needed. */
 oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs, oxp_core **out);

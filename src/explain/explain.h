@@ -1,4 +1,4 @@
-/* explain.h - the door of the room: a subject (model), settings, and results. Used by api/.
+/* explain.h - the door of the room: a net (model), settings, and results. Used by api/.
  *
  * explain/ knows graphs, rows and methods; it does not read files, decode pictures, print or draw. */
 #ifndef OXP_EXPLAIN_EXPLAIN_H
@@ -10,12 +10,12 @@
 typedef struct oxp_method oxp_method; /* explain/method.h */
 
 /* What is explained. Immutable, shared by threads. */
-typedef struct oxp_subject {
+typedef struct oxp_net {
     const oxp_graph *graph; /* model graph; its inputs and outputs are the model's */
     oxp_weights *weights;
     const oxp_allocator *hooks;
     uint64_t max_memory;
-} oxp_subject;
+} oxp_net;
 
 typedef enum oxp_space { OXP_SPACE_LOGIT, OXP_SPACE_PROB, OXP_SPACE_OUTPUT } oxp_space;
 
@@ -55,13 +55,13 @@ typedef struct oxp_top {
     double score, probability;    /* probability: NaN when there is none */
 } oxp_top;
 
-typedef struct oxp_attribution {
+typedef struct oxp_attributed {
     const char *tensor;           /* name of the input, tensor or layer */
     oxp_tensor raw;               /* (N,...) float or double */
     oxp_tensor map;               /* (N, spatial...) float: channels reduced, at the input's resolution for layers */
     const char *reduction;
     bool is_signed;               /* the map has meaningful signs */
-} oxp_attribution;
+} oxp_attributed;
 
 typedef struct oxp_item {
     int64_t target, contrast;     /* class index or flat element, -1: none */
@@ -73,7 +73,7 @@ typedef struct oxp_item {
 
 typedef struct oxp_explanation {  /* everything lives in the arena given to oxp_session_explain */
     const oxp_method *method;
-    oxp_attribution *maps;
+    oxp_attributed *maps;
     size_t n_maps;
     oxp_item *items;
     size_t n_items;
@@ -90,9 +90,9 @@ typedef struct oxp_explanation {  /* everything lives in the arena given to oxp_
     double seconds;
 } oxp_explanation;
 
-/* A method compiled for a subject: recompiles by itself when shapes (or data that decides shapes) change, never for another target. */
+/* A method compiled for a net: recompiles by itself when shapes (or data that decides shapes) change, never for another target. */
 typedef struct oxp_session oxp_session;
-oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_subject *subject, const oxp_settings *settings, oxp_session **out);
+oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, oxp_session **out);
 void oxp_session_free(oxp_session *s);
 
 /* inputs[i] belongs to graph->inputs[i]; dim 0 is the batch where the model has one. targets, contrasts: [1] for all items. */
@@ -105,11 +105,11 @@ oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inpu
 oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, bool plan, oxp_strbuf *out);
 
 /* Any cut, forward only: feeds[i].val are model values. Results are dense rows: floats as F32 (F64 with double_precision), else I64. */
-oxp_status oxp_compute(oxp_ctx *ctx, const oxp_subject *subject, oxp_arena *arena, const oxp_val *feed, const oxp_tensor *data,
+oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed, const oxp_tensor *data,
                        size_t n_feeds, const oxp_val *wanted, size_t n_wanted, int threads, bool double_precision,
                        oxp_tensor *out);
 
 /* Candidate layers with shapes for the given input shapes, best first, as text lines (inspect --layers). */
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_subject *subject, const oxp_tensor *inputs, size_t n_inputs, oxp_strbuf *out);
+oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs, size_t n_inputs, oxp_strbuf *out);
 
 #endif

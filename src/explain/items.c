@@ -1,0 +1,148 @@
+/* items.c - the items of one call: their data as rows of doubles, their targets, and the run. */
+#include "explain/session.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Model inputs as doubles; a batched input has n rows, a shared one a single row. */
+static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *inputs, size_t n_inputs, double ***out)
+{
+    *out = OXP_NEW(arena, double *, n_inputs);
+    OXP_NOMEM_IF(ctx, *out);
+    for (size_t i = 0; i < n_inputs; i++) {
+        const int64_t n = oxp_shape_elements(&inputs[i].shape);
+        (*out)[i] = oxp_arena_alloc(arena, (size_t)n + 1, sizeof(double));
+        OXP_NOMEM_IF(ctx, (*out)[i]);
+        oxp_convert((*out)[i], OXP_F64, inputs[i].data, inputs[i].dtype, n);
+    }
+    return OXP_OK;
+}
+
+/* The fed inner tensors, from the head core. */
+static oxp_status head_rows(oxp_ctx *ctx, oxp_session *s, size_t n, double *const *feed)
+{
+    oxp_core *head = s->head;
+    double **at = OXP_NEW(ctx->scratch, double *, head->n_feeds), **to = OXP_NEW(ctx->scratch, double *, head->n_outs);
+    OXP_FAIL_IF(ctx, !at || !to, OXP_ENOMEM, "out of memory");
+    for (size_t first = 0; first < n; first += head->width) {
+        const size_t rows = n - first < head->width ? n - first : head->width;
+        for (size_t f = 0; f < head->n_feeds; f++)
+            at[f] = feed[f] + (head->feeds[f].shared ? 0 : first * (size_t)head->feeds[f].count);
+        for (size_t o = 0; o < head->n_outs; o++)
+            to[o] = feed[head->n_feeds + o] + first * (size_t)head->outs[o].count;
+        OXP_TRY(oxp_core_forward(ctx, head, rows, at, NULL, NULL));
+        OXP_TRY(oxp_core_backward(ctx, head, rows, NULL, to));
+    }
+    return OXP_OK;
+}
+
+static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, oxp_drive *d)
+{
+    const oxp_core *core = s->core;
+    double **feed = OXP_NEW(arena, double *, core->n_feeds), **given;
+    int64_t *count = OXP_NEW(arena, int64_t, core->n_feeds);
+    oxp_shape *row = OXP_NEW(arena, oxp_shape, core->n_feeds);
+    oxp_roles *roles = OXP_NEW(arena, oxp_roles, core->n_feeds);
+    bool *varied = OXP_NEW(arena, bool, core->n_feeds);
+    int *out_of = OXP_NEW(arena, int, core->n_feeds);
+    OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM, "out of memory");
+    OXP_TRY(input_rows(ctx, arena, inputs, s->n_inputs, &given));
+    for (size_t f = 0; f < core->n_feeds; f++) {
+        count[f] = core->feeds[f].count;
+        row[f] = core->feeds[f].row;
+        roles[f] = core->feeds[f].roles;
+        varied[f] = core->feeds[f].varied;
+        out_of[f] = core->feeds[f].out;
+        feed[f] = f < s->n_inputs ? given[f] : oxp_arena_alloc(arena, d->n_items * (size_t)count[f] + 1, sizeof(double));
+        OXP_NOMEM_IF(ctx, feed[f]);
+    }
+    d->n_feeds = core->n_feeds;
+    d->feed = feed;
+    d->count = count;
+    d->row_shape = row;
+    d->feed_roles = roles;
+    d->varied = varied;
+    d->out_of_feed = out_of;
+    return s->head ? head_rows(ctx, s, d->n_items, feed) : OXP_OK;
+}
+
+oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, size_t n_items, oxp_items *items)
+{
+    const oxp_core *core = s->core;
+    const size_t cells = n_items * (size_t)core->classes.count + 1;
+    double **out = OXP_NEW(arena, double *, core->n_outs + 1);
+    int64_t *out_count = OXP_NEW(arena, int64_t, core->n_outs + 1);
+    *items = (oxp_items){.top_rows = OXP_NEW(arena, double, cells), .prob_rows = OXP_NEW(arena, double, cells)};
+    oxp_drive *d = &items->drive;
+    *d = (oxp_drive){.ctx = ctx, .core = s->core, .params = &s->params, .method = s->params.method, .n_items = n_items,
+                     .n_out = core->n_outs, .out = out, .out_count = out_count};
+    d->side = OXP_NEW(arena, oxp_side, n_items);
+    d->score = OXP_NEW(arena, double, n_items);
+    d->gap = OXP_NEW(arena, double, n_items);
+    OXP_FAIL_IF(ctx, !out || !out_count || !items->top_rows || !items->prob_rows || !d->side || !d->score || !d->gap, OXP_ENOMEM,
+                "out of memory");
+    for (size_t i = 0; i < n_items; i++)
+        d->gap[i] = (double)NAN;
+    for (size_t o = 0; o < core->n_outs; o++) {
+        out_count[o] = core->outs[o].count;
+        out[o] = oxp_arena_zalloc(arena, n_items * (size_t)out_count[o] + 1, sizeof(double));
+        OXP_NOMEM_IF(ctx, out[o]);
+    }
+    return make_feeds(ctx, s, arena, inputs, d);
+}
+
+static oxp_status resolve(oxp_ctx *ctx, const oxp_session *s, oxp_items *items, size_t item)
+{
+    const oxp_core *core = s->core;
+    oxp_drive *d = &items->drive;
+    const double *row = items->top_rows + item * (size_t)core->classes.count;
+    oxp_side *side = &d->side[item];
+    for (int64_t i = 0; i < core->classes.count; i++)
+        OXP_FAIL_IF(ctx, !isfinite(row[i]), OXP_EINVAL, "the model's score %lld of item %zu is %s: the input or a weight is not a finite number",
+                    (long long)i, item, isnan(row[i]) ? "NaN" : "infinite");
+    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->target, row, -1, &side->index));
+    side->contrast = -1;
+    if (!s->settings.has_contrast)
+        return OXP_OK;
+    const bool classes = d->target->kind == OXP_TARGET_TOP || d->target->kind == OXP_TARGET_CLASS;
+    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->contrast, row, classes ? side->index : -1, &side->contrast));
+    OXP_FAIL_IF(ctx, classes && side->contrast == side->index, OXP_EINVAL, "target and contrast are the same class %lld",
+                (long long)side->index);
+    return OXP_OK;
+}
+
+static void seed_side(const oxp_drive *d, const oxp_side *side, double *seed)
+{
+    oxp_seed_add(&d->core->classes, d->target->kind, side->index, 1.0, seed);
+    if (side->contrast >= 0)
+        oxp_seed_add(&d->core->classes, d->contrast->kind, side->contrast, -1.0, seed);
+}
+
+oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
+{
+    oxp_core *core = s->core;
+    oxp_drive *d = &items->drive;
+    const size_t count = (size_t)core->classes.count;
+    const bool one_pass = !s->params.method->drive;
+    double **at = OXP_NEW(ctx->scratch, double *, d->n_feeds), **to = OXP_NEW(ctx->scratch, double *, d->n_out + 1);
+    double *seeds = OXP_NEW(ctx->scratch, double, core->width * count + 1);
+    OXP_FAIL_IF(ctx, !at || !to || !seeds, OXP_ENOMEM, "out of memory");
+    for (size_t first = 0; first < d->n_items; first += core->width) {
+        const size_t n = d->n_items - first < core->width ? d->n_items - first : core->width;
+        for (size_t f = 0; f < d->n_feeds; f++)
+            at[f] = d->feed[f] + (core->feeds[f].shared ? 0 : first * (size_t)d->count[f]);
+        for (size_t o = 0; o < d->n_out; o++)
+            to[o] = d->out[o] + first * (size_t)d->out_count[o];
+        OXP_TRY(oxp_core_forward(ctx, core, n, at, items->top_rows + first * count, items->prob_rows + first * count));
+        memset(seeds, 0, core->width * count * sizeof(double));
+        for (size_t r = 0; r < n; r++) {
+            OXP_TRY(resolve(ctx, s, items, first + r));
+            seed_side(d, &d->side[first + r], seeds + r * count);
+        }
+        if (one_pass)
+            OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
+        if (one_pass && d->n_items > core->width)
+            OXP_TRY(oxp_ctx_progress(ctx, s->params.method->info.name, first + n, d->n_items));
+    }
+    return one_pass ? OXP_OK : s->params.method->drive(d);
+}
