@@ -237,7 +237,7 @@ static oxp_status run(oxp_ctx *ctx, oxp_program *p, int phase)
 static oxp_status feed(oxp_ctx *ctx, oxp_program *p, size_t index, const oxp_tensor *t)
 {
     const oxp_placed *v = ((const oxp_fused *)p->state)->vals[p->g->inputs[index]];
-    const oxp_place rows = oxp_layout_dense(&v->shape, OXP_LAYOUT_ROWS);
+    const oxp_place rows = oxp_place_dense(&v->shape, OXP_LAYOUT_ROWS);
     const int64_t n = oxp_shape_elements(&v->shape);
     const size_t size = oxp_dtype_size(v->dtype);
     const oxp_allocator *hooks = oxp_arena_hooks(p->arena);
@@ -254,7 +254,7 @@ static oxp_status read_out(oxp_ctx *ctx, const oxp_program *p, size_t index, oxp
                            void *data)
 {
     const oxp_placed *v = ((const oxp_fused *)p->state)->vals[p->g->outputs[index]];
-    const oxp_place rows = oxp_layout_dense(&v->shape, OXP_LAYOUT_ROWS);
+    const oxp_place rows = oxp_place_dense(&v->shape, OXP_LAYOUT_ROWS);
     const int64_t n = oxp_shape_elements(&v->shape);
     const size_t size = oxp_dtype_size(v->dtype);
     const oxp_allocator *hooks = oxp_arena_hooks(p->arena);

@@ -44,7 +44,7 @@ static bool is_dense_in_order(const oxp_shape *s, const oxp_place *p, const int 
 }
 
 /* Axes of size 1 go first: their strides say nothing. */
-void oxp_layout_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_RANK])
+void oxp_place_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_RANK])
 {
     int n = 0;
     for (int i = 0; i < s->rank; i++)
@@ -59,29 +59,29 @@ void oxp_layout_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_
     }
 }
 
-bool oxp_layout_is(const oxp_shape *s, const oxp_place *p, oxp_layout layout)
+bool oxp_place_is(const oxp_shape *s, const oxp_place *p, oxp_layout layout)
 {
     int order[OXP_MAX_RANK];
     if (is_empty(s)) return true;
     if (layout == OXP_LAYOUT_ANY)
-        oxp_layout_order(s, p, order);
+        oxp_place_order(s, p, order);
     else
         order_of_layout(s->rank, layout, order);
     return is_dense_in_order(s, p, order);
 }
 
-oxp_place oxp_layout_dense(const oxp_shape *s, oxp_layout layout)
+oxp_place oxp_place_dense(const oxp_shape *s, oxp_layout layout)
 {
     int order[OXP_MAX_RANK];
     order_of_layout(s->rank, layout, order);
     return dense_in_order(s, order);
 }
 
-oxp_place oxp_layout_like(const oxp_shape *s, const oxp_place *like)
+oxp_place oxp_place_like(const oxp_shape *s, const oxp_place *like)
 {
     int order[OXP_MAX_RANK];
     for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] > 1 && like->stride[i] <= 0) return oxp_layout_dense(s, OXP_LAYOUT_ROWS);
-    oxp_layout_order(s, like, order);
+        if (s->dim[i] > 1 && like->stride[i] <= 0) return oxp_place_dense(s, OXP_LAYOUT_ROWS);
+    oxp_place_order(s, like, order);
     return dense_in_order(s, order);
 }

@@ -105,7 +105,7 @@ static oxp_status place_constant(oxp_lower *lw, oxp_placed *p, const oxp_tensor 
     OXP_TRY(value_bytes(lw, p, &bytes));
     OXP_TRY(oxp_lower_weight_rows(lw, t, p->dtype, &rows));
     OXP_TRY(new_storage(lw, bytes, rows, &storage));
-    const oxp_place place = oxp_layout_dense(&p->shape, OXP_LAYOUT_ROWS);
+    const oxp_place place = oxp_place_dense(&p->shape, OXP_LAYOUT_ROWS);
     lie_in(lw, p, storage, &place);
     return OXP_OK;
 }
@@ -115,7 +115,7 @@ static oxp_status place_input(oxp_lower *lw, oxp_val v, oxp_layout layout)
     oxp_placed *p = oxp_lower_at(lw, v);
     if (layout == OXP_LAYOUT_ANY)
         layout = lw->wants_channels_last[v] ? OXP_LAYOUT_CHANNELS_LAST : OXP_LAYOUT_ROWS;
-    const oxp_place place = oxp_layout_dense(&p->shape, layout);
+    const oxp_place place = oxp_place_dense(&p->shape, layout);
     const int phase = lw->phase;
     lw->phase = 0;
     const oxp_status status = own_storage(lw, p, &place);
@@ -145,7 +145,7 @@ const oxp_place *oxp_lower_place(oxp_lower *lw, oxp_val v)
 
 bool oxp_lower_is(oxp_lower *lw, oxp_val v, oxp_layout layout)
 {
-    return oxp_layout_is(&oxp_lower_at(lw, v)->shape, oxp_lower_place(lw, v), layout);
+    return oxp_place_is(&oxp_lower_at(lw, v)->shape, oxp_lower_place(lw, v), layout);
 }
 
 /* ---- operands ---- */
@@ -171,7 +171,7 @@ static oxp_status new_val(oxp_lower *lw, const oxp_placed *like, oxp_val *out)
 static oxp_status permute_rows(float *dst, const float *src, void *user)
 {
     const oxp_placed *p = user;
-    const oxp_place rows = oxp_layout_dense(&p->shape, OXP_LAYOUT_ROWS);
+    const oxp_place rows = oxp_place_dense(&p->shape, OXP_LAYOUT_ROWS);
     oxp_host_copy(&p->shape, sizeof(float), src, rows.stride, dst, p->place.stride, 1);
     return OXP_OK;
 }
@@ -209,19 +209,19 @@ oxp_status oxp_lower_operand(oxp_lower *lw, oxp_val v, oxp_layout layout, oxp_va
     const oxp_tensor *t = oxp_lower_constant(lw, v);
     const bool fresh_constant = t != NULL && p->dtype == OXP_F32;
     if (layout == OXP_LAYOUT_CHANNELS_LAST && fresh_constant) {
-        const oxp_place rows = oxp_layout_dense(&p->shape, OXP_LAYOUT_ROWS);
-        if (oxp_layout_is(&p->shape, &rows, layout)) layout = OXP_LAYOUT_ROWS;
+        const oxp_place rows = oxp_place_dense(&p->shape, OXP_LAYOUT_ROWS);
+        if (oxp_place_is(&p->shape, &rows, layout)) layout = OXP_LAYOUT_ROWS;
     }
     if (layout != OXP_LAYOUT_CHANNELS_LAST || !fresh_constant) {
         OXP_TRY(settle(lw, v, layout));
         *out = v;
-        if (oxp_layout_is(&p->shape, &p->place, layout)) return OXP_OK;
+        if (oxp_place_is(&p->shape, &p->place, layout)) return OXP_OK;
     }
     oxp_val *memo = layout == OXP_LAYOUT_CHANNELS_LAST ? &p->channels_last : &p->rows;
     if (*memo == OXP_NO_VAL) {
         oxp_val copy;
         OXP_TRY(new_val(lw, p, &copy));
-        oxp_lower_at(lw, copy)->place = oxp_layout_dense(&p->shape, layout);
+        oxp_lower_at(lw, copy)->place = oxp_place_dense(&p->shape, layout);
         if (fresh_constant && layout == OXP_LAYOUT_CHANNELS_LAST)
             OXP_TRY(constant_copy(lw, oxp_lower_at(lw, copy), t));
         else
@@ -239,7 +239,7 @@ oxp_status oxp_lower_result(oxp_lower *lw, oxp_val v, oxp_layout layout)
     oxp_placed *p = oxp_lower_at(lw, v);
     if (oxp_is_placed(p)) return OXP_OK;
     const oxp_place place =
-        oxp_layout_dense(&p->shape, layout == OXP_LAYOUT_ANY ? OXP_LAYOUT_ROWS : layout);
+        oxp_place_dense(&p->shape, layout == OXP_LAYOUT_ANY ? OXP_LAYOUT_ROWS : layout);
     return own_storage(lw, p, &place);
 }
 
@@ -299,14 +299,14 @@ static oxp_status place_like(oxp_lower *lw, oxp_val v, oxp_val like, oxp_place *
     const oxp_shape *shape = &oxp_lower_at(lw, v)->shape;
     OXP_TRY(settle(lw, like, OXP_LAYOUT_ANY));
     const oxp_placed *l = oxp_lower_at(lw, like);
-    if (oxp_shape_equal(shape, &l->shape) && oxp_layout_is(shape, &l->place, OXP_LAYOUT_ANY)) {
-        *place = oxp_layout_like(shape, &l->place);
+    if (oxp_shape_equal(shape, &l->shape) && oxp_place_is(shape, &l->place, OXP_LAYOUT_ANY)) {
+        *place = oxp_place_like(shape, &l->place);
         return OXP_OK;
     }
     oxp_layout layout = l->shape.rank == shape->rank ? layout_of(lw, like) : OXP_LAYOUT_ROWS;
     if (v < lw->program->g->n_values && lw->wants_channels_last[v])
         layout = OXP_LAYOUT_CHANNELS_LAST;
-    *place = oxp_layout_dense(shape, layout);
+    *place = oxp_place_dense(shape, layout);
     return OXP_OK;
 }
 
@@ -343,7 +343,7 @@ static oxp_status choose_like(oxp_lower *lw, const oxp_val *in, size_t n_in, oxp
         OXP_TRY(settle(lw, in[i], OXP_LAYOUT_ANY));
         const oxp_placed *p = oxp_lower_at(lw, in[i]);
         const bool same = oxp_shape_equal(&p->shape, &result->shape);
-        const bool dense = oxp_layout_is(&p->shape, &p->place, OXP_LAYOUT_ANY);
+        const bool dense = oxp_place_is(&p->shape, &p->place, OXP_LAYOUT_ANY);
         const bool last = layout_of(lw, in[i]) == OXP_LAYOUT_CHANNELS_LAST;
         const int rank =
             oxp_lower_constant(lw, in[i]) != NULL ? 0 : same * 4 + dense * 2 + last + 1;
@@ -359,11 +359,11 @@ static oxp_status choose_like(oxp_lower *lw, const oxp_val *in, size_t n_in, oxp
 static oxp_status align(oxp_lower *lw, oxp_val *in, size_t n_in, const oxp_placed *result,
                         const oxp_place *place)
 {
-    const bool rows = oxp_layout_is(&result->shape, place, OXP_LAYOUT_ROWS);
-    const bool last = oxp_layout_is(&result->shape, place, OXP_LAYOUT_CHANNELS_LAST);
+    const bool rows = oxp_place_is(&result->shape, place, OXP_LAYOUT_ROWS);
+    const bool last = oxp_place_is(&result->shape, place, OXP_LAYOUT_CHANNELS_LAST);
     for (size_t i = 0; i < n_in; i++) {
         const oxp_placed *p = oxp_lower_at(lw, in[i]);
-        const bool dense = oxp_layout_is(&p->shape, &p->place, OXP_LAYOUT_ANY);
+        const bool dense = oxp_place_is(&p->shape, &p->place, OXP_LAYOUT_ANY);
         if (!dense || !oxp_shape_equal(&p->shape, &result->shape)) continue;
         if (rows)
             OXP_TRY(oxp_lower_operand(lw, in[i], OXP_LAYOUT_ROWS, &in[i]));

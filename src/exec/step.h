@@ -149,12 +149,12 @@ void oxp_lower_strides(oxp_lower *lw, oxp_val v, const oxp_shape *shape, int64_t
 
 /* ---- layouts (layout.c) ---- */
 
-bool oxp_layout_is(const oxp_shape *s, const oxp_place *p, oxp_layout layout);
-oxp_place oxp_layout_dense(const oxp_shape *s, oxp_layout layout);
+bool oxp_place_is(const oxp_shape *s, const oxp_place *p, oxp_layout layout);
+oxp_place oxp_place_dense(const oxp_shape *s, oxp_layout layout);
 /* Dense, with the axis order of `like`, a place of the same shape; rows where that repeats elements. */
-oxp_place oxp_layout_like(const oxp_shape *s, const oxp_place *like);
+oxp_place oxp_place_like(const oxp_shape *s, const oxp_place *like);
 /* Axes from the one with the largest stride to the one with the smallest. */
-void oxp_layout_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_RANK]);
+void oxp_place_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_RANK]);
 
 /* ---- constants (weights.c) ---- */
 

@@ -1,12 +1,13 @@
-/* preprocess.h - how a picture becomes a model's input: a specification, where it comes from, its use.
+/* preprocess.h - how a picture becomes a model's input: a specification, its sources, its use.
  *
  *   resize (none | shortest edge | exact) -> centre crop -> channels (RGB | BGR | grey)
  *          -> (value * scale - mean[c]) / std[c] -> (1,C,H,W) or (1,H,W,C)
  *
- * A specification comes from a preset, a Hugging Face preprocessor_config.json, a timm config.json or
- * "key=value;..." text, and is then fitted to the model's input: sizes that the source left open
+ * A specification comes from a preset, a Hugging Face preprocessor_config.json, a timm config.json
+ * or "key=value;..." text, and is then fitted to the model's input: sizes that the source left open
  * follow the model, sizes that contradict it are an error. Wrong preprocessing is the commonest
- * silent wrong map; so what was guessed says `assumed`, and all that was done is told in one line. */
+ * silent wrong map; so what was guessed says `assumed`, and all that was done is told in one
+ * line. */
 #ifndef OXP_MEDIA_PREPROCESS_H
 #define OXP_MEDIA_PREPROCESS_H
 

@@ -87,6 +87,26 @@ static bool bare_size_is_edge(const char *type, bool crops)
     return false;
 }
 
+/* Steps that change pixels and are not built: better refused than left out. */
+static oxp_status refuse_other_steps(const oxp_sidecar *json, const char *type)
+{
+    static const char *const steps[] = {
+        "do_pad",         "do_thumbnail",      "do_align_long_axis",
+        "do_crop_margin", "do_color_quantize", "do_image_splitting"};
+    for (size_t i = 0; i < OXP_COUNT(steps); i++) {
+        bool on = false;
+        OXP_TRY(oxp_sidecar_bool(json, steps[i], &on));
+        OXP_FAIL_IF(json->ctx, on, OXP_EUNSUPPORTED,
+                    "%s: \"%s\" is not supported: give a preset or key=value pairs", json->what,
+                    steps[i]);
+    }
+    OXP_FAIL_IF(
+        json->ctx, oxp_sidecar_get(json, "size_divisor") || strncmp(type, "Perceiver", 9) == 0,
+        OXP_EUNSUPPORTED, "%s: %s preprocessing is not supported: give a preset or key=value pairs",
+        json->what, *type ? type : "size_divisor");
+    return OXP_OK;
+}
+
 static void set_exact(oxp_preprocess *spec, int32_t width, int32_t height)
 {
     spec->resize = OXP_RESIZE_EXACT;
@@ -171,10 +191,12 @@ static oxp_status read_values(const oxp_sidecar *json, oxp_preprocess *spec)
         OXP_TRY(read_channels(json, "image_mean", false, spec->mean));
         OXP_TRY(read_channels(json, "image_std", true, spec->std));
     }
+    /* EfficientNet: x * factor - 1 first, and over image_std once more at the end. */
+    double again[3] = {1, 1, 1};
+    if (twice) OXP_TRY(read_channels(json, "image_std", true, again));
     for (int c = 0; c < 3; c++) {
-        if (rescales && offsets) spec->mean[c] += 1.0; /* EfficientNet: x * factor - 1 first */
-        if (normalises && twice)
-            spec->std[c] *= spec->std[c]; /* ... and divided by std once more */
+        if (rescales && offsets) spec->mean[c] += 1.0;
+        spec->std[c] *= again[c];
     }
     return OXP_OK;
 }
@@ -240,6 +262,7 @@ oxp_status oxp_preprocess_parse_json(oxp_ctx *ctx, oxp_bytes bytes, const char *
         const char *type = "";
         OXP_TRY(oxp_sidecar_text(&json, "feature_extractor_type", &type));
         OXP_TRY(oxp_sidecar_text(&json, "image_processor_type", &type));
+        OXP_TRY(refuse_other_steps(&json, type));
         OXP_TRY(read_geometry(&json, type, &spec));
         OXP_TRY(read_values(&json, &spec));
     }

@@ -1,7 +1,8 @@
 /* const.c - Cast, and the operators that make tensors from numbers.
  *
- * In a specialised graph all floats are one kind, so a Cast between floats passes values on, whatever their widths in the file. A Cast
- * to a narrow integer wraps as C does. Range needs constant inputs: its length is theirs; it is folded where it stands. */
+ * In a specialised graph all floats are one kind, so a Cast between floats passes values on,
+ * whatever their widths in the file. A Cast to a narrow integer wraps as C does. Range needs
+ * constant inputs: its length is theirs; it is folded where it stands. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 

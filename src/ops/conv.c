@@ -145,9 +145,7 @@ static oxp_status grad_conv(oxp_grad *g)
 
 static oxp_status read_grad_x(oxp_build *b, const oxp_node *node, oxp_shape *x, oxp_conv *conv)
 {
-    size_t rank;
-    const int64_t *dims = oxp_attr_ints(node, "input_shape", &rank);
-    *x = oxp_shape_of((int)rank, dims);
+    *x = oxp_node_shape(node, "input_shape");
     return oxp_conv_read(b->ctx, node, x, oxp_b_shape(b, node->in[1]), conv);
 }
 

@@ -1,8 +1,9 @@
 /* elementwise.c - arithmetic of two or more tensors, broadcasting as ONNX does, and Where.
  *
- * Gradient rules give adjoints in the broadcast shape; the driver sums them back to the input's shape. Floats go to the vector
- * loops; integers, which are small shape arithmetic, are evaluated by `ref`. Integers divide towards zero. Max and Min are pinned:
- * the first argument wins ties. */
+ * Gradient rules give adjoints in the broadcast shape; the driver sums them back to the input's
+ * shape. Floats go to the vector loops; integers, which are small shape arithmetic, are
+ * evaluated by `ref`. Integers divide towards zero. Max and Min are pinned: the first argument
+ * wins ties. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 
@@ -162,7 +163,8 @@ static oxp_val pow_grad_base(oxp_grad *g)
     return oxp_b_mul(b, dy, slope);
 }
 
-/* y = a^p:  da as above; dp = dy y log a, 0 where a <= 0 (log is taken of 1 there, so that nothing becomes NaN). */
+/* y = a^p:  da as above; dp = dy y log a, 0 where a <= 0 (log is taken of 1 there, so that
+ * nothing becomes NaN). */
 static oxp_status pow_grad(oxp_grad *g)
 {
     oxp_build *b = g->b;
@@ -177,7 +179,8 @@ static oxp_status pow_grad(oxp_grad *g)
     return b->status;
 }
 
-/* y = max(x0, x1, ...):  dx_i = dy where x_i is the first that equals y, else 0. What is left of dy is handed on. */
+/* y = max(x0, x1, ...):  dx_i = dy where x_i is the first that equals y, else 0. What is left of
+ * dy is handed on. */
 static oxp_status extremum_grad(oxp_grad *g)
 {
     oxp_build *b = g->b;
@@ -326,7 +329,8 @@ static oxp_status pow_lower(oxp_lower *lw, const oxp_node *node)
     return lower_binary(lw, node, OXP_BIN_POW);
 }
 
-/* One input is passed on; two are one loop; more are evaluated by `ref`, for want of a place for what lies between. */
+/* One input is passed on; two are one loop; more are evaluated by `ref`, for want of a place for
+ * what lies between. */
 static oxp_status lower_chain(oxp_lower *lw, const oxp_node *node, oxp_bin bin)
 {
     if (node->n_in == 1)

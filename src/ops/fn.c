@@ -1,7 +1,7 @@
 /* fn.c - the scalar functions of fn.h and their derivatives, in double.
  *
- * This is the oracle: one formula per function, as numerically careful as a scalar needs to be (Softplus and Sigmoid do not
- * overflow), no vector code. NaN goes in and comes out. */
+ * This is the oracle: one formula per function, as numerically careful as a scalar needs to be
+ * (Softplus and Sigmoid do not overflow), no vector code. NaN goes in and comes out. */
 #include "ops/fn.h"
 #include "base/compiler.h"
 

@@ -180,7 +180,7 @@ static oxp_status lower_gather_grad(oxp_lower *lw, const oxp_node *node)
 /* dx = H dy, H (dim, n) the one-hot matrix H[i][j] = (index[j] = i), dy as (before, n, after) */
 static oxp_status expand_gather_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]), is = *oxp_b_shape(b, node->in[1]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape"), is = *oxp_b_shape(b, node->in[1]);
     gathering g;
     OXP_TRY(read_gather(b->ctx, node, &x, &is, &g));
     const int64_t n = oxp_shape_elements(&is);

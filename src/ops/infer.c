@@ -55,6 +55,13 @@ oxp_status oxp_infer_compare(oxp_infer *inf)
     return infer_joined(inf, OXP_BOOL);
 }
 
+oxp_shape oxp_node_shape(const oxp_node *node, const char *attr)
+{
+    size_t n;
+    const int64_t *dims = oxp_attr_ints(node, attr, &n);
+    return oxp_shape_of((int)n, dims);
+}
+
 oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr)
 {
     size_t n;

@@ -29,6 +29,9 @@ bool oxp_node_all_float(const oxp_graph *g, const oxp_node *node);
 /* ref of a broadcasting operator of two inputs (elementwise.c). */
 oxp_status oxp_ref_binary(const oxp_call *call, oxp_bin bin);
 
+/* A shape attribute of at most OXP_MAX_RANK axes, as infer has checked. */
+oxp_shape oxp_node_shape(const oxp_node *node, const char *attr);
+
 static inline bool oxp_node_has(const oxp_node *n, size_t i) { return i < n->n_in && n->in[i] != OXP_NO_VAL; }
 
 /* Row-major index walk for ref loops: advances idx over shape; false after the last. */

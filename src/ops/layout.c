@@ -8,7 +8,7 @@
 #include "ops/infer.h"
 #include <string.h>
 
-oxp_layout oxp_layout_like(oxp_lower *lw, oxp_val v)
+oxp_layout oxp_layout_of(oxp_lower *lw, oxp_val v)
 {
     const int rank = oxp_shape_at(oxp_lower_graph(lw), v)->rank;
     if (rank < 3 || !oxp_lower_is(lw, v, OXP_LAYOUT_CHANNELS_LAST)) return OXP_LAYOUT_ROWS;

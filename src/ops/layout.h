@@ -6,7 +6,7 @@
 
 /* The layout that a value made from pieces of v, or of which v is a piece, should have: v's own. Where both fit, images are
  * channels-last and everything else is rows. */
-oxp_layout oxp_layout_like(oxp_lower *lw, oxp_val v);
+oxp_layout oxp_layout_of(oxp_lower *lw, oxp_val v);
 
 /* The place of the elements of `from`, lying at `at`, read in row-major order as shape `to` of the same size; false when no strides
  * can say that. */

@@ -1,7 +1,8 @@
-/* logic.c - comparisons and boolean algebra, broadcasting as ONNX does. None of them has a gradient.
+/* logic.c - comparisons and boolean algebra, broadcasting as ONNX does. None of them has a
+ * gradient.
  *
- * Comparisons of floats and logic on booleans are vector loops; comparisons of integers, which are small shape arithmetic, are
- * evaluated by `ref`. NaN compares false. */
+ * Comparisons of floats and logic on booleans are vector loops; comparisons of integers, which
+ * are small shape arithmetic, are evaluated by `ref`. NaN compares false. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 

@@ -164,16 +164,31 @@ static oxp_status grad_gemm(oxp_grad *g)
     return g->b->status;
 }
 
-/* da, db as above;  dbias = dresidual = dy. Activations are fused after differentiation only. */
+/* The adjoint of f's argument: f'(v) dy, where v is y or, where f' needs the argument itself, the product made again without f. */
+static oxp_val before_post(oxp_grad *g, const product *p, const oxp_post *post)
+{
+    const oxp_node *node = g->node;
+    const oxp_attr plain[] = {OXP_INT("trans_a", p->ta), OXP_INT("trans_b", p->tb),
+                              OXP_FLOAT("scale", p->scale)};
+    const oxp_attr fn[] = {OXP_STR("fn", oxp_fn_name(post->fn)), OXP_FLOAT("alpha", post->alpha),
+                           OXP_FLOAT("beta", post->beta)};
+    if (post->fn == OXP_FN_NONE) return g->dy[0];
+    const oxp_val v = oxp_fn_grad_from_y(post->fn)
+                          ? node->out[0]
+                          : oxp_emit(g->b, &oxp_op__MatMul, node->in, node->n_in, plain, 3);
+    return oxp_emit(g->b, &oxp_op__UnaryGrad, (const oxp_val[]){v, g->dy[0]}, 2, fn, 3);
+}
+
+/* With dz = f'(v) dy:  da, db as above of dz;  dbias = dresidual = dz */
 static oxp_status grad_general(oxp_grad *g)
 {
-    OXP_NODE_FAIL_IF(g->b->ctx, g->node, oxp_post_read(g->node).fn != OXP_FN_NONE, OXP_EINTERNAL,
-                     "was fused before it was %s", "differentiated");
     product p;
     flags_of(g->node, &p);
-    product_adjoints(g, &p, g->node->in[0], g->node->in[1], g->dy[0]);
+    const oxp_post post = oxp_post_read(g->node);
+    const oxp_val dz = before_post(g, &p, &post);
+    product_adjoints(g, &p, g->node->in[0], g->node->in[1], dz);
     for (size_t i = 2; i < g->node->n_in; i++)
-        if (g->wants[i]) g->dx[i] = g->dy[0];
+        if (g->wants[i]) g->dx[i] = dz;
     return g->b->status;
 }
 
@@ -263,6 +278,14 @@ static oxp_val transposed(oxp_build *b, oxp_val x, bool yes)
     return oxp_b_transpose(b, x, perm);
 }
 
+/* factor x; integers go through floats, as `ref` computes them */
+static oxp_val scaled(oxp_build *b, oxp_val x, double factor)
+{
+    if (b->status != OXP_OK || (factor >= 1.0 && factor <= 1.0)) return x;
+    const oxp_dtype dtype = oxp_value_of(b->g, x)->dtype;
+    return oxp_b_cast(b, oxp_b_mul(b, oxp_b_cast(b, x, OXP_F32), oxp_b_scalar(b, factor)), dtype);
+}
+
 /* scale MatMul(op(a), op(b)) */
 static oxp_val plain_product(oxp_build *b, const oxp_node *node)
 {
@@ -270,16 +293,14 @@ static oxp_val plain_product(oxp_build *b, const oxp_node *node)
     flags_of(node, &p);
     const oxp_val y =
         oxp_b_matmul(b, transposed(b, node->in[0], p.ta), transposed(b, node->in[1], p.tb));
-    return oxp_b_mul(b, y, oxp_b_scalar(b, p.scale));
+    return scaled(b, y, p.scale);
 }
 
 static oxp_status expand_gemm(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     out[0] = plain_product(b, node);
-    if (oxp_node_has(node, 2)) {
-        const oxp_val beta = oxp_b_scalar(b, oxp_attr_float(node, "beta", 1.0));
-        out[0] = oxp_b_add(b, out[0], oxp_b_mul(b, node->in[2], beta));
-    }
+    if (oxp_node_has(node, 2))
+        out[0] = oxp_b_add(b, out[0], scaled(b, node->in[2], oxp_attr_float(node, "beta", 1.0)));
     return b->status;
 }
 

@@ -1,8 +1,10 @@
-/* norm.c - BatchNormalization at inference, LayerNormalization with its adjoint, InstanceNormalization and GroupNorm.
+/* norm.c - BatchNormalization at inference, LayerNormalization with its adjoint,
+ * InstanceNormalization and GroupNorm.
  *
- * BatchNormalization is an affine map per channel: with constant parameters its expansion folds to Mul and Add by two constants, which
- * an optimisation pass moves into a convolution before. Instance and group normalisation are layer normalisations of a reshaped input
- * (without scale), then scaled. In this IR LayerNormalization may lack its scale; ONNX's always has one. */
+ * BatchNormalization is an affine map per channel: with constant parameters its expansion folds
+ * to Mul and Add by two constants, which an optimisation pass moves into a convolution before.
+ * Instance and group normalisation are layer normalisations of a reshaped input (without scale),
+ * then scaled. In this IR LayerNormalization may lack its scale; ONNX's always has one. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 
@@ -138,7 +140,8 @@ static oxp_status read_layer(oxp_ctx *ctx, const oxp_node *node, const oxp_shape
     return OXP_OK;
 }
 
-/* Scale and bias have exactly the normalised axes' shape (ONNX allows a broadcast; no exporter makes one). */
+/* Scale and bias have exactly the normalised axes' shape (ONNX allows a broadcast; no exporter
+ * makes one). */
 static oxp_status check_layer_param(const oxp_infer *inf, size_t i, int axis)
 {
     const oxp_shape *x = oxp_infer_shape(inf, 0);
@@ -182,7 +185,8 @@ static oxp_val emit_layer_norm(oxp_build *b, oxp_val x, int64_t axis, double eps
                      OXP_FLOAT("epsilon", epsilon));
 }
 
-/* y = xhat scale + bias:  dx by _LayerNormGrad, dscale = dy xhat, dbias = dy (the driver sums over the leading axes) */
+/* y = xhat scale + bias:  dx by _LayerNormGrad, dscale = dy xhat, dbias = dy (the driver sums
+ * over the leading axes) */
 static oxp_status layer_norm_grad(oxp_grad *g)
 {
     oxp_build *b = g->b;
@@ -233,7 +237,8 @@ static oxp_status layer_norm_ref(const oxp_call *call)
     return OXP_OK;
 }
 
-/* With g = dy scale and xhat = (x - mean) r, r = 1 / sqrt(var + epsilon):  dx = r (g - mean(g) - xhat mean(g xhat)) */
+/* With g = dy scale and xhat = (x - mean) r, r = 1 / sqrt(var + epsilon):  dx = r (g - mean(g) -
+ * xhat mean(g xhat)) */
 static oxp_status layer_norm_grad_ref(const oxp_call *call)
 {
     layer l;

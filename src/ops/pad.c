@@ -187,7 +187,7 @@ static oxp_status lower_constant(oxp_lower *lw, const oxp_node *node, const padd
         oxp_part_narrow(&from, a, count[a] ? cut : 0, count[a], 1);
     }
     if (!adds) return oxp_lower_alias(lw, y, x, &from.place);
-    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_like(lw, x)));
+    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_of(lw, x)));
     OXP_TRY(oxp_lower_fill(lw, y, oxp_attr_float(node, "value", 0)));
     if (empty) return OXP_OK;
     oxp_part to = oxp_lower_whole(lw, y);
@@ -214,7 +214,7 @@ static oxp_status lower_pad(oxp_lower *lw, const oxp_node *node)
 
 static oxp_status expand_pad_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape");
     padding p;
     oxp_shape y;
     oxp_resize t;
@@ -293,7 +293,7 @@ static oxp_status lower_tile(oxp_lower *lw, const oxp_node *node)
     int rank = xs->rank;
     for (int a = 0; a < xs->rank; a++) rank += repeats[a] != 1;
     if (rank > OXP_MAX_RANK) return oxp_lower_by_ref(lw, node);
-    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_like(lw, x)));
+    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_of(lw, x)));
     const oxp_part px = oxp_lower_whole(lw, x), py = oxp_lower_whole(lw, y);
     oxp_part from = {.val = x, .place.offset = px.place.offset},
              to = {.val = y, .place.offset = py.place.offset};

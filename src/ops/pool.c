@@ -405,8 +405,10 @@ static oxp_val shares(oxp_build *b, const oxp_pool *p)
  * that equals it; an average gives each cell dy / count. */
 static oxp_status expand_pool_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
+    const bool max = node->op == &oxp_op__MaxPoolGrad;
+    const oxp_shape xs = max ? *oxp_b_shape(b, node->in[0]) : oxp_node_shape(node, "input_shape");
     oxp_pool p;
-    OXP_TRY(read_pool(b->ctx, node, oxp_b_shape(b, node->out[0]), &p));
+    OXP_TRY(read_pool(b->ctx, node, &xs, &p));
     unrolled u = unroll(&p);
     const size_t rank = (size_t)u.padded.rank, axes = (size_t)p.axes;
     const double cells = (double)p.kernel[0] * (double)p.kernel[1] * (double)p.kernel[2];

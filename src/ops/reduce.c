@@ -1,8 +1,9 @@
 /* reduce.c - reductions over axes, and the index of the extremum along one axis.
  *
- * Axes come as the attribute `axes` (older opsets) or as a constant input that specialisation turns into it; none means all, unless
- * noop_with_empty_axes. ReduceL2 and ReduceSumSquare are composites. Pinned: the gradient of ReduceMax and ReduceMin is split equally
- * among ties; that of ReduceL2 at the zero vector is zero. */
+ * Axes come as the attribute `axes` (older opsets) or as a constant input that specialisation
+ * turns into it; none means all, unless noop_with_empty_axes. ReduceL2 and ReduceSumSquare are
+ * composites. Pinned: the gradient of ReduceMax and ReduceMin is split equally among ties; that
+ * of ReduceL2 at the zero vector is zero. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 
@@ -68,7 +69,8 @@ static oxp_status infer_l2(oxp_infer *inf)
 
 /* ---- gradients ---- */
 
-/* The node's reduction, and dy with the reduced axes back as 1. False when there is nothing to do. */
+/* The node's reduction, and dy with the reduced axes back as 1. False when there is nothing to
+ * do. */
 static bool begin(oxp_grad *g, reduction *r, oxp_val *dy)
 {
     oxp_build *b = g->b;
@@ -119,9 +121,10 @@ static oxp_status extremum_grad(oxp_grad *g)
     return b->status;
 }
 
-/* y = prod_i x_i:  dx_i = dy prod_{j != i} x_j. With z_j = [x_j = 0] and P the product of the factors that are not zero, the
- * product of the others is P / (x_i or 1 where it is zero) if none of the others is zero, that is if sum z = z_i, else 0. Second
- * derivatives taken through this are right where no factor is zero. */
+/* y = prod_i x_i:  dx_i = dy prod_{j != i} x_j. With z_j = [x_j = 0] and P the product of the
+ * factors that are not zero, the product of the others is P / (x_i or 1 where it is zero) if
+ * none of the others is zero, that is if sum z = z_i, else 0. Second derivatives taken through
+ * this are right where no factor is zero. */
 static oxp_status prod_grad(oxp_grad *g)
 {
     oxp_build *b = g->b;

@@ -339,7 +339,7 @@ static oxp_status lower_resize(oxp_lower *lw, const oxp_node *node)
 
 static oxp_status expand_resize_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]), y = *oxp_b_shape(b, node->in[0]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape"), y = *oxp_b_shape(b, node->in[0]);
     oxp_resize t;
     OXP_TRY(build_tables(b->ctx, b->ctx->scratch, node, &x, &y, &t));
     out[0] = oxp_b_tables_adjoint(b, &t, &x, node->in[0]);

@@ -241,7 +241,7 @@ static oxp_status lower_slice(oxp_lower *lw, const oxp_node *node)
     bool forward = true;
     for (int a = 0; a < from.rank; a++) forward = forward && s.step[a] > 0;
     if (forward) return oxp_lower_alias(lw, y, x, &from.place);
-    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_like(lw, x)));
+    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_of(lw, x)));
     const oxp_part to = oxp_lower_whole(lw, y);
     return oxp_lower_copy(lw, &from, &to);
 }
@@ -252,7 +252,7 @@ static oxp_status lower_slice_grad(oxp_lower *lw, const oxp_node *node)
     const oxp_val dy = node->in[0], dx = node->out[0];
     slicing s;
     OXP_TRY(read_placing(oxp_lower_ctx(lw), node, oxp_shape_at(g, dx), oxp_shape_at(g, dy), &s));
-    OXP_TRY(oxp_lower_result(lw, dx, oxp_layout_like(lw, dy)));
+    OXP_TRY(oxp_lower_result(lw, dx, oxp_layout_of(lw, dy)));
     OXP_TRY(oxp_lower_fill(lw, dx, 0));
     const oxp_part from = oxp_lower_whole(lw, dy);
     oxp_part to = oxp_lower_whole(lw, dx);
@@ -263,7 +263,7 @@ static oxp_status lower_slice_grad(oxp_lower *lw, const oxp_node *node)
 /* Axes with a negative step are turned round first; then dx = Pad(dy with step - 1 zeros between its cells). */
 static oxp_status expand_slice_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape x = *oxp_b_shape(b, node->out[0]), dy = *oxp_b_shape(b, node->in[0]);
+    const oxp_shape x = oxp_node_shape(node, "input_shape"), dy = *oxp_b_shape(b, node->in[0]);
     slicing s;
     OXP_TRY(read_placing(b->ctx, node, &x, &dy, &s));
     int64_t pads[2 * OXP_MAX_RANK];
@@ -450,7 +450,7 @@ static oxp_status lower_concat(oxp_lower *lw, const oxp_node *node)
         if (oxp_shape_elements(oxp_shape_at(g, node->in[i])) >
             oxp_shape_elements(oxp_shape_at(g, largest)))
             largest = node->in[i];
-    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_like(lw, largest)));
+    OXP_TRY(oxp_lower_result(lw, y, oxp_layout_of(lw, largest)));
     int64_t start = 0;
     for (uint32_t i = 0; i < node->n_in; i++) {
         const int64_t count = oxp_shape_at(g, node->in[i])->dim[axis];

@@ -1,8 +1,8 @@
 /* softmax.c - Softmax, LogSoftmax, their adjoints, and the attention core as one composite.
  *
- * `axis` is normalised over; the internal attribute `span` = 1 says that all axes from `axis` on are normalised over together, which
- * is what opsets below 13 mean (import sets it). Attention is softmax(scale q k' + mask) v over the last two axes; leading axes
- * (batch, heads) broadcast. */
+ * `axis` is normalised over; the internal attribute `span` = 1 says that all axes from `axis` on
+ * are normalised over together, which is what opsets below 13 mean (import sets it). Attention
+ * is softmax(scale q k' + mask) v over the last two axes; leading axes (batch, heads) broadcast. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 

@@ -1,9 +1,12 @@
-/* unary.c - operators that apply one scalar function to each element, their common adjoint, and the composites among them.
+/* unary.c - operators that apply one scalar function to each element, their common adjoint, and
+ * the composites among them.
  *
- * Which function an operator applies is a row of the table in fn.h, found by the operator's name; shapes, gradient, reference and
- * lowering are the same for all. The adjoint is one operator, _UnaryGrad(v, dy...) = f'(v) (dy + ...), where v is the output y for
- * functions whose derivative is a formula in y (then x need not be kept), else the input x. Several dy are summed on the way,
- * because accumulation is the commonest neighbour of an activation's backward pass. Floor, Ceil, Round and Sign stop gradients. */
+ * Which function an operator applies is a row of the table in fn.h, found by the operator's
+ * name; shapes, gradient, reference and lowering are the same for all. The adjoint is one
+ * operator, _UnaryGrad(v, dy...) = f'(v) (dy + ...), where v is the output y for functions whose
+ * derivative is a formula in y (then x need not be kept), else the input x. Several dy are
+ * summed on the way, because accumulation is the commonest neighbour of an activation's backward
+ * pass. Floor, Ceil, Round and Sign stop gradients. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 
@@ -217,7 +220,8 @@ static oxp_val where_between(oxp_build *b, oxp_val v, double lo, double hi, oxp_
     return dy;
 }
 
-/* Elu: v < 0 ? alpha e^v dy : dy. The exponent is cut off at 0, so that the branch not taken stays finite. */
+/* Elu: v < 0 ? alpha e^v dy : dy. The exponent is cut off at 0, so that the branch not taken
+ * stays finite. */
 static oxp_val elu_slope(oxp_build *b, oxp_val v, double alpha, oxp_val dy)
 {
     const oxp_val zero = number(b, 0.0);

@@ -62,7 +62,8 @@ typedef struct op_case {
 /* Parses a row (comment and blanks already cut); everything lives in the arena. */
 oxp_status case_parse(oxp_ctx *ctx, oxp_arena *arena, const char *row, op_case *out);
 
-/* Values of input i: the same for the same seed. `real` asks for non-integers where the row leaves it open. All are exact floats. */
+/* Values of input i: the same for the same seed. `real` asks for non-integers where the row
+ * leaves it open. All are exact floats. */
 void case_fill(const op_case *c, size_t i, uint64_t seed, bool real, double *out);
 
 #endif

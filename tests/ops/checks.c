@@ -1,7 +1,8 @@
 /* checks.c - the checks of one row; see checks.h.
  *
- * Exactness needs no list of operators: data are small integers, so wherever the oracle's result is all integers below 2^24 a float
- * executor must hit it exactly; elsewhere 1e-6 of the maximum is allowed. Likewise linearity is observed, not declared. */
+ * Exactness needs no list of operators: data are small integers, so wherever the oracle's result
+ * is all integers below 2^24 a float executor must hit it exactly; elsewhere 1e-6 of the maximum
+ * is allowed. Likewise linearity is observed, not declared. */
 #include "ops/checks.h"
 
 #include <math.h>
@@ -243,7 +244,8 @@ static oxp_status central(oxp_ctx *ctx, const subject *s, const feed *f, double 
     return OXP_OK;
 }
 
-/* Richardson's combination of two central differences; *kink when they disagree as no smooth function would. */
+/* Richardson's combination of two central differences; *kink when they disagree as no smooth
+ * function would. */
 static oxp_status slope(oxp_ctx *ctx, const subject *s, const feed *f, double *x, double *out,
                         bool *kink)
 {
@@ -333,7 +335,8 @@ static bool equal(const double *a, const double *b, double factor, int64_t n)
     return true;
 }
 
-/* Where y is affine in input i on integers, <J v, w> = <v, J'w>, exactly when all of it is integers. */
+/* Where y is affine in input i on integers, <J v, w> = <v, J'w>, exactly when all of it is
+ * integers. */
 static int check_identity(oxp_ctx *ctx, oxp_arena *arena, const subject *s, const feed *f, size_t i,
                           const double *dx)
 {

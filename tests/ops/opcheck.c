@@ -2,9 +2,10 @@
  *
  *   opcheck --mode=list|check|grad|perf [FILE.cases | 'ROW']...
  *
- * list prints every operator with what it has and how many rows test it, and fails for an operator that lacks its duties: infer, ref,
- * lower or expand; a gradient or an expansion unless it is declared non-differentiable; three rows. A failing row is printed as
- * a command that repeats it. */
+ * list prints every operator with what it has and how many rows test it, and fails for an
+ * operator that lacks its duties: infer, ref, lower or expand; a gradient or an expansion unless
+ * it is declared non-differentiable; three rows. A failing row is printed as a command that
+ * repeats it. */
 #include "ops/checks.h"
 
 #include <stdio.h>

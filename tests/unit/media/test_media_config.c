@@ -135,6 +135,8 @@ static void values_of_each_spelling(void **state)
     check_value(
         b, "{\"image_mean\": [0, 0, 0], \"image_std\": [0.5, 0.5, 0.1], \"include_top\": true}",
         0.8, 20);
+    check_value(b, "{\"do_normalize\": false, \"image_std\": [0.5, 1, 0.1], \"include_top\": true}",
+                0.4, 2);
     check_value(b, "{\"pretrained_cfg\": {\"mean\": [0.5, 0.5, 0.1], \"std\": [0.5, 0.5, 1]}}",
                 -0.6, 0.1);
     assert_int_equal(parse(b, "{\"do_rescale\": true, \"do_flip_channel_order\": true}").channels,
@@ -188,6 +190,10 @@ static void wrong_fields_are_named(void **state)
         {"{\"image_mean\": 0, \"image_std\": [1, 0, 1]}", "positive", OXP_ECORRUPT},
         {"{\"do_rescale\": true, \"rescale_factor\": 0}", "\"rescale_factor\"", OXP_ECORRUPT},
         {"{\"size\": 3, \"image_processor_type\": 3}", "expected a text", OXP_ECORRUPT},
+        {"{\"size\": 3, \"do_pad\": true}", "\"do_pad\" is not supported", OXP_EUNSUPPORTED},
+        {"{\"size\": 3, \"size_divisor\": 32}", "size_divisor", OXP_EUNSUPPORTED},
+        {"{\"size\": 3, \"image_processor_type\": \"PerceiverImageProcessor\"}", "Perceiver",
+         OXP_EUNSUPPORTED},
         {"{\"pretrained_cfg\": {\"crop_mode\": \"border\"}}", "border", OXP_EUNSUPPORTED},
         {"{\"pretrained_cfg\": {\"interpolation\": \"random\"}}", "random", OXP_EUNSUPPORTED},
         {"{\"pretrained_cfg\": {\"input_size\": [3, 0, 1]}}", "\"input_size\"", OXP_ECORRUPT},
