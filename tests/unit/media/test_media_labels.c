@@ -20,8 +20,7 @@ static void lines_are_labels(void **state)
 {
     bench *b = *state;
     static const char *const spellings[] = {"cat\ndog\n\nbird", "cat\r\ndog\r\n\r\nbird\r\n",
-                                            "\xef\xbb\xbf"
-                                            "cat\ndog\n\nbird\n\n \n"};
+                                            "\357\273\277cat\ndog\n\nbird\n\n \n"};
     for (size_t i = 0; i < OXP_COUNT(spellings); i++) {
         const oxp_labels labels = parse(b, spellings[i]);
         assert_int_equal(labels.count, 4);
