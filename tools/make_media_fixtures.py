@@ -187,6 +187,7 @@ def preprocessing():
     image.save(OUT / "scene.png")
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     save("pre_imagenet", normalised(crop(shortest(image, 36, 2), 32, True), 1 / 255, *imagenet))
+    save("pre_odd", normalised(crop(shortest(image, 34, 2), 29, True), 1 / 255, *imagenet))  # 15 and 5 to spare
     caffe = np.asarray(crop(shortest(image, 36, 2), 32, True))[..., ::-1]
     save("pre_caffe", normalised(caffe, 1, (104, 117, 123), (1, 1, 1)))
     save("pre_vit", normalised(image.resize((20, 20), 3), 1 / 255, (0.5,) * 3, (0.5,) * 3))

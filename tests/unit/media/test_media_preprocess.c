@@ -58,6 +58,9 @@ static void presets_agree_with_pillow_and_numpy(void **state)
         r.description,
         "61 x 47 PNG, resized to 46 x 36 (bilinear), centre 32 x 32, RGB / 255, minus mean "
         "0.485,0.456,0.406, over std 0.229,0.224,0.225, NCHW (preset imagenet)");
+    r = run(b, "imagenet;size=34;crop=29", shape4(1, 3, 29, 29),
+            OXP_F32); /* half pixels to spare */
+    check_values(b, &r, "pre_odd.npy");
     r = run(b, "caffe", shape4(OXP_DIM_UNKNOWN, 3, 32, 32), OXP_F32);
     check_values(b, &r, "pre_caffe.npy");
     r = run(b, "tf", shape4(1, 3, 18, 24), OXP_F32);
