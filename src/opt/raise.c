@@ -1,0 +1,107 @@
+/* raise.c - exporters' spellings become composites: the driver.
+ *
+ * Two sweeps over the graph, since some composites are made of others (Softmax in attention, Softplus in Mish, LayerNormalization in
+ * GroupNorm). Each sweep looks at the nodes from last to first, so that of two patterns that overlap the longer one, which ends
+ * later, is found first; then the graph is copied, each group replaced where its last node stood. The composite keeps that node's
+ * name and its value's name. */
+#include "opt/raise.h"
+
+#include "ops/infer.h"
+
+typedef struct pattern {
+    bool (*match)(oxp_match *m);
+    oxp_val (*emit)(oxp_rewrite *rw, const oxp_match *m);
+} pattern;
+
+static oxp_val emit_plain(oxp_rewrite *rw, const oxp_match *m)
+{
+    oxp_val in[4];
+    for (size_t k = 0; k < m->n_in; k++) in[k] = oxp_rewrite_val(rw, m->in[k]);
+    return oxp_emit(&rw->b, m->op, in, m->n_in, m->attrs, m->n_attrs);
+}
+
+static const pattern parts[] = {
+    {oxp_raise_logistic, emit_plain},
+    {oxp_raise_softplus, emit_plain},
+    {oxp_raise_layer_norm, oxp_emit_layer_norm},
+    {oxp_raise_softmax, emit_plain},
+};
+
+static const pattern wholes[] = {
+    {oxp_raise_gate, emit_plain},
+    {oxp_raise_hard_sigmoid, emit_plain},
+    {oxp_raise_log_softmax, emit_plain},
+    {oxp_raise_group_norm, oxp_emit_group_norm},
+    {oxp_raise_attention, oxp_emit_attention},
+};
+
+typedef struct found {
+    const pattern *pattern; /* NULL: no group ends at this node */
+    oxp_match match;
+} found;
+
+static bool is_live(const oxp_rewrite *rw, const oxp_node *node)
+{
+    for (uint32_t k = 0; k < node->n_out; k++)
+        if (node->out[k] && rw->live[node->out[k]]) return true;
+    return false;
+}
+
+/* The group that ends at this node, if any, in *out. */
+static oxp_status find_one(oxp_rewrite *rw, const pattern *patterns, size_t n, const oxp_node *root,
+                           found **out)
+{
+    oxp_match m = {.rw = rw, .root = root};
+    for (size_t p = 0; p < n; p++) {
+        oxp_match_retry(&m);
+        if (!patterns[p].match(&m)) continue;
+        for (size_t i = 1; i < m.n_parts; i++)
+            rw->absorbed[oxp_value_of(rw->from, m.parts[i]->out[0])->producer] = true;
+        *out = OXP_NEW(rw->pass->ctx->scratch, found, 1);
+        OXP_NOMEM_IF(rw->pass->ctx, *out);
+        **out = (found){&patterns[p], m};
+        break;
+    }
+    return OXP_OK;
+}
+
+static oxp_status emit_one(oxp_rewrite *rw, const found *f)
+{
+    rw->b.origin = f->match.root->origin;
+    rw->b.flags = f->match.root->flags;
+    oxp_rewrite_set(rw, f->match.root->out[0], f->pattern->emit(rw, &f->match));
+    return rw->b.status;
+}
+
+static oxp_status sweep(oxp_pass *pass, const pattern *patterns, size_t n)
+{
+    oxp_rewrite rw;
+    OXP_TRY(oxp_rewrite_begin(&rw, pass));
+    const oxp_graph *g = pass->in;
+    found **at = OXP_NEW(pass->ctx->scratch, found *, g->n_nodes + 1);
+    OXP_NOMEM_IF(pass->ctx, at);
+    for (size_t i = g->n_nodes; i-- > 0;)
+        if (is_live(&rw, g->nodes[i]) && !rw.absorbed[i])
+            OXP_TRY(find_one(&rw, patterns, n, g->nodes[i], &at[i]));
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        if (at[i])
+            OXP_TRY(emit_one(&rw, at[i]));
+        else if (is_live(&rw, g->nodes[i]) && !rw.absorbed[i])
+            OXP_TRY(oxp_rewrite_copy(&rw, g->nodes[i]));
+    }
+    return oxp_rewrite_end(&rw);
+}
+
+oxp_status oxp_opt_raise(oxp_pass *pass)
+{
+    OXP_TRY(sweep(pass, parts, OXP_COUNT(parts)));
+    bool *keep = OXP_NEW(pass->ctx->scratch, bool, pass->out->n_values);
+    OXP_NOMEM_IF(pass->ctx, keep);
+    for (size_t v = 1; pass->keep && v < pass->in->n_values; v++)
+        if (pass->keep[v]) keep[pass->map[v]] = true;
+    oxp_pass second = {.ctx = pass->ctx, .arena = pass->arena, .in = pass->out, .keep = keep};
+    OXP_TRY(sweep(&second, wholes, OXP_COUNT(wholes)));
+    for (size_t v = 1; v < pass->in->n_values; v++) pass->map[v] = second.map[pass->map[v]];
+    pass->out = second.out;
+    return OXP_OK;
+}
