@@ -156,12 +156,14 @@ const char *oxp_wire_text(const oxp_wire *w, const oxp_wire_field *f)
 
 oxp_wire_numbers oxp_wire_list(const oxp_wire *w, const oxp_wire_field *f, oxp_wire_type type)
 {
-    oxp_wire_numbers list = {.list = oxp_wire_open(w->file, f->bytes), .type = type};
-    if (f->type == OXP_WIRE_BYTES) return list;
-    list.list = *w;
-    list.list.at = list.list.end; /* nothing but the single element */
-    list.single = expect(w, f, type);
-    list.bits = f->bits;
+    oxp_wire_numbers list = {.list = *w, .type = type};
+    if (f->type == OXP_WIRE_BYTES) {
+        list.list = oxp_wire_open(w->file, f->bytes);
+    } else {
+        list.list.at = list.list.end; /* nothing but the single element */
+        list.single = expect(w, f, type);
+        list.bits = f->bits;
+    }
     return list;
 }
 

@@ -30,7 +30,7 @@ static oxp_status read_padding(oxp_ctx *ctx, const oxp_node *node, const oxp_sha
                      "has mode '%s', which is not supported", mode);
     p->mode = (pad_mode)m;
     p->before = oxp_attr_ints(node, "pads", &n);
-    OXP_NODE_FAIL_IF(ctx, node, n != 2 * (size_t)x->rank, OXP_EINVAL,
+    OXP_NODE_FAIL_IF(ctx, node, !p->before || n != 2 * (size_t)x->rank, OXP_EINVAL,
                      "has %zu pads for an input of rank %d", n, x->rank);
     p->after = p->before + x->rank;
     *y = *x;
