@@ -2,8 +2,9 @@
  *
  *   y[n,k,o] = bias[k] + sum over c in k's group, i:  w[k,c,i] x[n,c, o stride - pad + i dilation]
  *
- * _ConvGradX reads the same sum backwards and is linear in dy, so its own adjoint is a Conv again. The adjoint with respect to w is not
- * offered: nothing explained here asks for the attribution of weights. */
+ * _ConvGradX reads the same sum backwards and is linear in dy, so its own adjoint is a Conv again.
+ * The adjoint with respect to w is not offered: nothing explained here asks for the attribution of
+ * weights. */
 #include "ops/conv.h"
 
 #include "ops/infer.h"
@@ -257,7 +258,8 @@ static oxp_status lower_grad_x(oxp_lower *lw, const oxp_node *node)
 
 /* ---- expand ---- */
 
-/* w (g K', C', i...) -> (g C', K', reversed i...): the weights of the convolution that runs backwards */
+/* w (g K', C', i...) -> (g C', K', reversed i...): the weights of the convolution that runs
+ * backwards */
 static oxp_val flipped_weights(oxp_build *b, const oxp_conv *c, oxp_val w)
 {
     const int64_t kg = c->k / c->group, cg = c->c / c->group;
@@ -277,8 +279,9 @@ static oxp_val flipped_weights(oxp_build *b, const oxp_conv *c, oxp_val w)
                      OXP_INTS("axes", axes, n), OXP_INTS("steps", steps, n));
 }
 
-/* dx = Conv(Pad(u), flipped w) with stride 1, where u is dy with stride - 1 zeros between its cells:
- * dx[i] = sum over j of w[j] u[i + pad - j dilation], which is u padded by (kernel - 1) dilation - pad before. */
+/* dx = Conv(Pad(u), flipped w) with stride 1, where u is dy with stride - 1 zeros between its
+ * cells: dx[i] = sum over j of w[j] u[i + pad - j dilation], which is u padded by (kernel - 1)
+ * dilation - pad before. */
 static oxp_status expand_grad_x(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     oxp_shape x;
@@ -317,23 +320,27 @@ static oxp_status expand_fused(oxp_build *b, const oxp_node *node, oxp_val *out)
 }
 
 /* clang-format off */
-#define CONV_ATTRS                                                                                                     \
-    {"auto_pad", OXP_ATTR_STRING, NULL}, {"dilations", OXP_ATTR_INTS, NULL}, {"group", OXP_ATTR_INT, NULL},            \
-    {"kernel_shape", OXP_ATTR_INTS, NULL}, {"pads", OXP_ATTR_INTS, NULL}, {"strides", OXP_ATTR_INTS, NULL}
+#define CONV_ATTRS                                                                                 \
+    {"auto_pad", OXP_ATTR_STRING, NULL}, {"dilations", OXP_ATTR_INTS, NULL},                       \
+    {"group", OXP_ATTR_INT, NULL}, {"kernel_shape", OXP_ATTR_INTS, NULL},                          \
+    {"pads", OXP_ATTR_INTS, NULL}, {"strides", OXP_ATTR_INTS, NULL}
 static const oxp_attr_spec conv_attrs[] = {CONV_ATTRS, {NULL, OXP_ATTR_INT, NULL}};
-static const oxp_attr_spec grad_attrs[] = {CONV_ATTRS, {"input_shape", OXP_ATTR_INTS, NULL}, {NULL, OXP_ATTR_INT, NULL}};
-static const oxp_attr_spec fused_attrs[] = {CONV_ATTRS, {"fn", OXP_ATTR_STRING, NULL}, {"alpha", OXP_ATTR_FLOAT, NULL},
-                                            {"beta", OXP_ATTR_FLOAT, NULL}, {NULL, OXP_ATTR_INT, NULL}};
+static const oxp_attr_spec grad_attrs[] = {
+    CONV_ATTRS, {"input_shape", OXP_ATTR_INTS, NULL}, {NULL, OXP_ATTR_INT, NULL}};
+static const oxp_attr_spec fused_attrs[] = {
+    CONV_ATTRS, {"fn", OXP_ATTR_STRING, NULL}, {"alpha", OXP_ATTR_FLOAT, NULL},
+    {"beta", OXP_ATTR_FLOAT, NULL}, {NULL, OXP_ATTR_INT, NULL}};
 
 const oxp_op oxp_op_Conv = {
-    .name = "Conv", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_CHANNELS_LAST,
-    .attrs = conv_attrs, .infer = infer_conv, .grad = grad_conv, .ref = ref_conv, .lower = lower_conv};
+    .name = "Conv", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
+    .flags = OXP_OP_CHANNELS_LAST, .attrs = conv_attrs, .infer = infer_conv, .grad = grad_conv,
+    .ref = ref_conv, .lower = lower_conv};
 const oxp_op oxp_op__ConvGradX = {
     .name = "_ConvGradX", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = grad_attrs, .infer = infer_grad_x, .grad = grad_grad_x,
-    .ref = ref_grad_x, .lower = lower_grad_x, .expand = expand_grad_x};
+    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = grad_attrs, .infer = infer_grad_x,
+    .grad = grad_grad_x, .ref = ref_grad_x, .lower = lower_grad_x, .expand = expand_grad_x};
 const oxp_op oxp_op__Conv = {
     .name = "_Conv", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
-    .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE | OXP_OP_CHANNELS_LAST, .attrs = fused_attrs, .infer = infer_conv,
-    .ref = ref_conv, .lower = lower_conv, .expand = expand_fused};
+    .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE | OXP_OP_CHANNELS_LAST, .attrs = fused_attrs,
+    .infer = infer_conv, .ref = ref_conv, .lower = lower_conv, .expand = expand_fused};
 /* clang-format on */

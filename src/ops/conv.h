@@ -4,8 +4,9 @@
 
 #include "ops/lower.h"
 
-/* Of Conv and _Conv for x (N,C,axes...) and w (K,C/group,kernel...), and of _ConvGradX, whose x has the shape `input_shape`. Resolves
- * auto_pad and defaults; unused axes have size 1. Refuses what does not fit together. */
+/* Of Conv and _Conv for x (N,C,axes...) and w (K,C/group,kernel...), and of _ConvGradX, whose x has
+ * the shape `input_shape`. Resolves auto_pad and defaults; unused axes have size 1. Refuses what
+ * does not fit together. */
 oxp_status oxp_conv_read(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x, const oxp_shape *w,
                          oxp_conv *out);
 

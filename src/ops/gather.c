@@ -1,5 +1,6 @@
-/* gather.c - Gather and its adjoint. The index is any integer tensor, also one computed at run time; an index outside the axis is an error
- * of the run, never an access. A constant scalar index (a class token, one time step) is a view, and its adjoint a Pad.
+/* gather.c - Gather and its adjoint. The index is any integer tensor, also one computed at run
+ * time; an index outside the axis is an error of the run, never an access. A constant scalar index
+ * (a class token, one time step) is a view, and its adjoint a Pad.
  *
  *   y[before, j..., after] = x[before, index[j...], after]; negative indices count from the end */
 #include "ops/infer.h"
@@ -75,7 +76,8 @@ static oxp_status infer_gather_grad(oxp_infer *inf)
 
 /* ---- grad ---- */
 
-/* dx = _GatherGrad(dy, index);  for a constant scalar index i: dy padded by i and dim - 1 - i along the axis */
+/* dx = _GatherGrad(dy, index);  for a constant scalar index i: dy padded by i and dim - 1 - i along
+ * the axis */
 static oxp_status grad_gather(oxp_grad *g)
 {
     const oxp_val index = g->node->in[1];
@@ -204,13 +206,16 @@ static oxp_status expand_gather_grad(oxp_build *b, const oxp_node *node, oxp_val
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
 static const oxp_attr_spec gather_attrs[] = {{"axis", OXP_ATTR_INT, NULL}, END};
-static const oxp_attr_spec gather_grad_attrs[] = {{"axis", OXP_ATTR_INT, NULL}, {"input_shape", OXP_ATTR_INTS, NULL}, END};
+static const oxp_attr_spec gather_grad_attrs[] = {
+    {"axis", OXP_ATTR_INT, NULL}, {"input_shape", OXP_ATTR_INTS, NULL}, END};
 
 const oxp_op oxp_op_Gather = {
-    .name = "Gather", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_SHAPE_ONLY,
-    .attrs = gather_attrs, .infer = infer_gather, .grad = grad_gather, .ref = ref_gather, .lower = lower_gather};
+    .name = "Gather", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1,
+    .flags = OXP_OP_SHAPE_ONLY, .attrs = gather_attrs, .infer = infer_gather, .grad = grad_gather,
+    .ref = ref_gather, .lower = lower_gather};
 const oxp_op oxp_op__GatherGrad = {
-    .name = "_GatherGrad", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = OXP_OP_INTERNAL,
-    .attrs = gather_grad_attrs, .infer = infer_gather_grad, .grad = grad_gather_grad, .ref = ref_gather_grad,
-    .lower = lower_gather_grad, .expand = expand_gather_grad};
+    .name = "_GatherGrad", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .flags = OXP_OP_INTERNAL, .attrs = gather_grad_attrs, .infer = infer_gather_grad,
+    .grad = grad_gather_grad, .ref = ref_gather_grad, .lower = lower_gather_grad,
+    .expand = expand_gather_grad};
 /* clang-format on */

@@ -1,8 +1,9 @@
-/* layout.c - operators that rename axes or repeat elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand; and Identity,
- * Dropout, Shape, Size.
+/* layout.c - operators that rename axes or repeat elements: Reshape, Flatten, Squeeze, Unsqueeze,
+ * Transpose, Expand; and Identity, Dropout, Shape, Size.
  *
- * The fast executor turns all of them into views: strides are permuted, split, joined or set to 0. Only a Reshape that no strides can
- * express (channels-last to flat) copies its operand to rows first. Dropout is that of inference: the identity. */
+ * The fast executor turns all of them into views: strides are permuted, split, joined or set to 0.
+ * Only a Reshape that no strides can express (channels-last to flat) copies its operand to rows
+ * first. Dropout is that of inference: the identity. */
 #include "ops/layout.h"
 
 #include "ops/infer.h"
@@ -16,8 +17,8 @@ oxp_layout oxp_layout_of(oxp_lower *lw, oxp_val v)
                                                              : OXP_LAYOUT_ROWS;
 }
 
-/* Walks both shapes from the left in groups of axes with the same product; a group can be regrouped when its old axes are dense among
- * themselves. */
+/* Walks both shapes from the left in groups of axes with the same product; a group can be regrouped
+ * when its old axes are dense among themselves. */
 bool oxp_place_reshape(const oxp_shape *from, const oxp_place *at, const oxp_shape *to,
                        oxp_place *out)
 {
@@ -382,48 +383,57 @@ static oxp_status ref_size(const oxp_call *call)
 #define END {NULL, OXP_ATTR_INT, NULL}
 #define NO_MORE {0, NULL, OXP_ATTR_INT}
 #define ONE_IN_ONE_OUT .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1
-#define WITH_SETTING .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1 /* the second input becomes an attribute */
-#define RESHAPED .flags = OXP_OP_SHAPE_ONLY, .grad = grad_reshape, .ref = ref_same, .lower = lower_reshape
-static const oxp_attr_spec reshape_attrs[] = {{"shape", OXP_ATTR_INTS, NULL}, {"allowzero", OXP_ATTR_INT, NULL}, END};
+/* The second input becomes an attribute. */
+#define WITH_SETTING .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1
+#define RESHAPED                                                                                   \
+    .flags = OXP_OP_SHAPE_ONLY, .grad = grad_reshape, .ref = ref_same, .lower = lower_reshape
+static const oxp_attr_spec reshape_attrs[] = {
+    {"shape", OXP_ATTR_INTS, NULL}, {"allowzero", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec flatten_attrs[] = {{"axis", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec axes_attrs[] = {{"axes", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec transpose_attrs[] = {{"perm", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec expand_attrs[] = {{"shape", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec dropout_attrs[] = {
-    {"ratio", OXP_ATTR_FLOAT, NULL}, {"seed", OXP_ATTR_INT, NULL}, {"training_mode", OXP_ATTR_INT, "0"}, END};
-static const oxp_attr_spec shape_attrs[] = {{"start", OXP_ATTR_INT, NULL}, {"end", OXP_ATTR_INT, NULL}, END};
+    {"ratio", OXP_ATTR_FLOAT, NULL}, {"seed", OXP_ATTR_INT, NULL},
+    {"training_mode", OXP_ATTR_INT, "0"}, END};
+static const oxp_attr_spec shape_attrs[] = {
+    {"start", OXP_ATTR_INT, NULL}, {"end", OXP_ATTR_INT, NULL}, END};
 static const oxp_const_in shape_in[] = {{1, "shape", OXP_ATTR_INTS}, NO_MORE};
 static const oxp_const_in axes_in[] = {{1, "axes", OXP_ATTR_INTS}, NO_MORE};
-static const oxp_const_in dropout_in[] = {{1, "ratio", OXP_ATTR_FLOAT}, {2, "training_mode", OXP_ATTR_INT}, NO_MORE};
+static const oxp_const_in dropout_in[] = {
+    {1, "ratio", OXP_ATTR_FLOAT}, {2, "training_mode", OXP_ATTR_INT}, NO_MORE};
 
 const oxp_op oxp_op_Reshape = {
-    .name = "Reshape", WITH_SETTING, .since = 1, RESHAPED, .attrs = reshape_attrs, .const_in = shape_in,
-    .infer = infer_reshape};
+    .name = "Reshape", WITH_SETTING, .since = 1, RESHAPED, .attrs = reshape_attrs,
+    .const_in = shape_in, .infer = infer_reshape};
 const oxp_op oxp_op_Flatten = {
-    .name = "Flatten", ONE_IN_ONE_OUT, .since = 1, RESHAPED, .attrs = flatten_attrs, .infer = infer_flatten};
+    .name = "Flatten", ONE_IN_ONE_OUT, .since = 1, RESHAPED, .attrs = flatten_attrs,
+    .infer = infer_flatten};
 const oxp_op oxp_op_Squeeze = {
     .name = "Squeeze", WITH_SETTING, .since = 1, RESHAPED, .attrs = axes_attrs, .const_in = axes_in,
     .infer = infer_squeeze};
 const oxp_op oxp_op_Unsqueeze = {
-    .name = "Unsqueeze", WITH_SETTING, .since = 1, RESHAPED, .attrs = axes_attrs, .const_in = axes_in,
-    .infer = infer_unsqueeze};
+    .name = "Unsqueeze", WITH_SETTING, .since = 1, RESHAPED, .attrs = axes_attrs,
+    .const_in = axes_in, .infer = infer_unsqueeze};
 const oxp_op oxp_op_Transpose = {
-    .name = "Transpose", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_SHAPE_ONLY, .attrs = transpose_attrs,
-    .infer = infer_transpose, .grad = grad_transpose, .ref = ref_transpose, .lower = lower_transpose};
+    .name = "Transpose", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_SHAPE_ONLY,
+    .attrs = transpose_attrs, .infer = infer_transpose, .grad = grad_transpose,
+    .ref = ref_transpose, .lower = lower_transpose};
 const oxp_op oxp_op_Expand = {
     .name = "Expand", WITH_SETTING, .since = 8, .flags = OXP_OP_SHAPE_ONLY, .attrs = expand_attrs,
-    .const_in = shape_in, .infer = infer_expand, .grad = grad_pass, .ref = ref_expand, .lower = lower_expand};
+    .const_in = shape_in, .infer = infer_expand, .grad = grad_pass, .ref = ref_expand,
+    .lower = lower_expand};
 const oxp_op oxp_op_Identity = {
-    .name = "Identity", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_IDENTITY, .infer = oxp_infer_same,
-    .grad = grad_pass, .ref = ref_same, .lower = lower_identity};
+    .name = "Identity", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_IDENTITY,
+    .infer = oxp_infer_same, .grad = grad_pass, .ref = ref_same, .lower = lower_identity};
 const oxp_op oxp_op_Dropout = {
-    .name = "Dropout", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 2, .since = 1, .flags = OXP_OP_IDENTITY,
-    .attrs = dropout_attrs, .const_in = dropout_in, .infer = infer_dropout, .grad = grad_pass, .ref = ref_dropout,
-    .lower = lower_identity};
+    .name = "Dropout", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 2, .since = 1,
+    .flags = OXP_OP_IDENTITY, .attrs = dropout_attrs, .const_in = dropout_in,
+    .infer = infer_dropout, .grad = grad_pass, .ref = ref_dropout, .lower = lower_identity};
 const oxp_op oxp_op_Shape = {
-    .name = "Shape", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE, .attrs = shape_attrs,
-    .infer = infer_shape, .ref = ref_shape, .lower = oxp_lower_by_ref};
+    .name = "Shape", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE,
+    .attrs = shape_attrs, .infer = infer_shape, .ref = ref_shape, .lower = oxp_lower_by_ref};
 const oxp_op oxp_op_Size = {
-    .name = "Size", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE, .infer = infer_size,
-    .ref = ref_size, .lower = oxp_lower_by_ref};
+    .name = "Size", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE,
+    .infer = infer_size, .ref = ref_size, .lower = oxp_lower_by_ref};
 /* clang-format on */

@@ -1,9 +1,10 @@
 /* matmul.c - MatMul, Gemm and the general form behind both.
  *
- *   _MatMul:  y = f(scale op(a) op(b) + bias + residual), op = transposition of the last two axes where asked for
+ *   _MatMul:  y = f(scale op(a) op(b) + bias + residual), op = transposition where asked for
  *
- * Leading axes broadcast as in NumPy; MatMul's operands may have one axis. Gemm's C and _MatMul's bias broadcast to the result. Adjoints
- * come with the broadcast axes of the result; the driver sums over them. */
+ * Leading axes broadcast as in NumPy; MatMul's operands may have one axis. Gemm's C and _MatMul's
+ * bias broadcast to the result. Adjoints come with the broadcast axes of the result; the driver
+ * sums over them. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 #include "ops/post.h"
@@ -164,7 +165,8 @@ static oxp_status grad_gemm(oxp_grad *g)
     return g->b->status;
 }
 
-/* The adjoint of f's argument: f'(v) dy, where v is y or, where f' needs the argument itself, the product made again without f. */
+/* The adjoint of f's argument: f'(v) dy, where v is y or, where f' needs the argument itself, the
+ * product made again without f. */
 static oxp_val before_post(oxp_grad *g, const product *p, const oxp_post *post)
 {
     const oxp_node *node = g->node;
@@ -322,18 +324,19 @@ static const oxp_attr_spec gemm_attrs[] = {
     {"alpha", OXP_ATTR_FLOAT, NULL}, {"beta", OXP_ATTR_FLOAT, NULL}, {"transA", OXP_ATTR_INT, NULL},
     {"transB", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec general_attrs[] = {
-    {"trans_a", OXP_ATTR_INT, NULL}, {"trans_b", OXP_ATTR_INT, NULL}, {"scale", OXP_ATTR_FLOAT, NULL},
-    {"fn", OXP_ATTR_STRING, NULL}, {"alpha", OXP_ATTR_FLOAT, NULL}, {"beta", OXP_ATTR_FLOAT, NULL}, END};
+    {"trans_a", OXP_ATTR_INT, NULL}, {"trans_b", OXP_ATTR_INT, NULL},
+    {"scale", OXP_ATTR_FLOAT, NULL}, {"fn", OXP_ATTR_STRING, NULL}, {"alpha", OXP_ATTR_FLOAT, NULL},
+    {"beta", OXP_ATTR_FLOAT, NULL}, END};
 
 const oxp_op oxp_op_MatMul = {
-    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1, .infer = infer_product,
-    .grad = grad_matmul, .ref = ref_product, .lower = lower_product};
+    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1,
+    .infer = infer_product, .grad = grad_matmul, .ref = ref_product, .lower = lower_product};
 const oxp_op oxp_op_Gemm = {
-    .name = "Gemm", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_COMPOSITE,
-    .attrs = gemm_attrs, .infer = infer_product, .grad = grad_gemm, .ref = ref_product, .lower = lower_product,
-    .expand = expand_gemm};
+    .name = "Gemm", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
+    .flags = OXP_OP_COMPOSITE, .attrs = gemm_attrs, .infer = infer_product, .grad = grad_gemm,
+    .ref = ref_product, .lower = lower_product, .expand = expand_gemm};
 const oxp_op oxp_op__MatMul = {
     .name = "_MatMul", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
-    .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE, .attrs = general_attrs, .infer = infer_product, .grad = grad_general,
-    .ref = ref_product, .lower = lower_product, .expand = expand_general};
+    .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE, .attrs = general_attrs, .infer = infer_product,
+    .grad = grad_general, .ref = ref_product, .lower = lower_product, .expand = expand_general};
 /* clang-format on */

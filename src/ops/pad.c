@@ -1,8 +1,9 @@
 /* pad.c - Pad (constant, reflect, edge; negative pads crop), its adjoint, and Tile.
  *
- * Result cell o of a padded axis reads input cell i = o - before; outside the input, constant takes the value, edge the nearest cell, and
- * reflect turns back at the borders without repeating them, as often as needed. The last two are tables of one tap (resize.h), so
- * their adjoint, _PadGrad, adds each dy to the cell that was read. */
+ * Result cell o of a padded axis reads input cell i = o - before; outside the input, constant takes
+ * the value, edge the nearest cell, and reflect turns back at the borders without repeating them,
+ * as often as needed. The last two are tables of one tap (resize.h), so their adjoint, _PadGrad,
+ * adds each dy to the cell that was read. */
 #include "base/checked.h"
 #include "ops/infer.h"
 #include "ops/layout.h"
@@ -79,7 +80,8 @@ static oxp_status infer_pad_grad(oxp_infer *inf)
     return OXP_OK;
 }
 
-/* constant: dx = Pad(dy) with the pads negated, which crops what was added and puts zeros for what was cropped; else dx = _PadGrad(dy) */
+/* constant: dx = Pad(dy) with the pads negated, which crops what was added and puts zeros for what
+ * was cropped; else dx = _PadGrad(dy) */
 static oxp_status grad_pad(oxp_grad *g)
 {
     const oxp_shape x = *oxp_b_shape(g->b, g->node->in[0]);
@@ -247,7 +249,8 @@ static oxp_status infer_tile(oxp_infer *inf)
     return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &y);
 }
 
-/* dx = the sum of dy over the repetitions, axis by axis: (before, r, n after) -> (before, n after) */
+/* dx = the sum of dy over the repetitions, axis by axis: (before, r, n after) -> (before, n after)
+ */
 static oxp_status grad_tile(oxp_grad *g)
 {
     const oxp_shape x = *oxp_b_shape(g->b, g->node->in[0]);
@@ -283,7 +286,8 @@ static oxp_status ref_tile(const oxp_call *call)
     return OXP_OK;
 }
 
-/* One copy: each repeated axis becomes two, of which the first is repeated in x (stride 0) and steps over whole copies in y. */
+/* One copy: each repeated axis becomes two, of which the first is repeated in x (stride 0) and
+ * steps over whole copies in y. */
 static oxp_status lower_tile(oxp_lower *lw, const oxp_node *node)
 {
     const oxp_val x = node->in[0], y = node->out[0];
@@ -317,24 +321,26 @@ static oxp_status lower_tile(oxp_lower *lw, const oxp_node *node)
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
 static const oxp_attr_spec pad_attrs[] = {
-    {"mode", OXP_ATTR_STRING, "constant,reflect,edge"}, {"pads", OXP_ATTR_INTS, NULL}, {"value", OXP_ATTR_FLOAT, NULL},
-    END};
+    {"mode", OXP_ATTR_STRING, "constant,reflect,edge"}, {"pads", OXP_ATTR_INTS, NULL},
+    {"value", OXP_ATTR_FLOAT, NULL}, END};
 static const oxp_attr_spec pad_grad_attrs[] = {
-    {"mode", OXP_ATTR_STRING, NULL}, {"pads", OXP_ATTR_INTS, NULL}, {"input_shape", OXP_ATTR_INTS, NULL}, END};
+    {"mode", OXP_ATTR_STRING, NULL}, {"pads", OXP_ATTR_INTS, NULL},
+    {"input_shape", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec tile_attrs[] = {{"repeats", OXP_ATTR_INTS, NULL}, END};
 static const oxp_const_in pad_in[] = {
     {1, "pads", OXP_ATTR_INTS}, {2, "value", OXP_ATTR_FLOAT}, {0, NULL, OXP_ATTR_INT}};
 static const oxp_const_in tile_in[] = {{1, "repeats", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 
 const oxp_op oxp_op_Pad = {
-    .name = "Pad", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1, .attrs = pad_attrs,
-    .const_in = pad_in, .infer = infer_pad, .grad = grad_pad, .ref = ref_pad, .lower = lower_pad};
+    .name = "Pad", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
+    .attrs = pad_attrs, .const_in = pad_in, .infer = infer_pad, .grad = grad_pad, .ref = ref_pad,
+    .lower = lower_pad};
 const oxp_op oxp_op__PadGrad = {
-    .name = "_PadGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OXP_OP_INTERNAL,
-    .attrs = pad_grad_attrs, .infer = infer_pad_grad, .grad = grad_pad_grad, .ref = ref_pad_grad, .lower = lower_pad,
-    .expand = expand_pad_grad};
+    .name = "_PadGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .flags = OXP_OP_INTERNAL, .attrs = pad_grad_attrs, .infer = infer_pad_grad,
+    .grad = grad_pad_grad, .ref = ref_pad_grad, .lower = lower_pad, .expand = expand_pad_grad};
 const oxp_op oxp_op_Tile = {
-    .name = "Tile", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 6, .flags = OXP_OP_SHAPE_ONLY,
-    .attrs = tile_attrs, .const_in = tile_in, .infer = infer_tile, .grad = grad_tile, .ref = ref_tile,
-    .lower = lower_tile};
+    .name = "Tile", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 6,
+    .flags = OXP_OP_SHAPE_ONLY, .attrs = tile_attrs, .const_in = tile_in, .infer = infer_tile,
+    .grad = grad_tile, .ref = ref_tile, .lower = lower_tile};
 /* clang-format on */

@@ -1,9 +1,10 @@
 /* pool.c - MaxPool, AveragePool, their global forms and adjoints; 1 to 3 spatial axes.
  *
- * Pinned: a maximum is the first of its window in scan order, and it alone gets the adjoint; -inf counts as a number, so a window of -inf
- * has its first cell as maximum. With count_include_pad the average divides by the cells inside the input and its *declared*
- * padding: what ceil_mode hangs over beyond that is not counted, as in ONNX Runtime. Windows wholly in padding are refused. Indices, the
- * second output of MaxPool, is refused when used. */
+ * Pinned: a maximum is the first of its window in scan order, and it alone gets the adjoint; -inf
+ * counts as a number, so a window of -inf has its first cell as maximum. With count_include_pad the
+ * average divides by the cells inside the input and its *declared* padding: what ceil_mode hangs
+ * over beyond that is not counted, as in ONNX Runtime. Windows wholly in padding are refused.
+ * Indices, the second output of MaxPool, is refused when used. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 #include "ops/slice.h"
@@ -13,7 +14,8 @@
 
 /* ---- geometry ---- */
 
-/* A dilated window may step over a short input; then it lies in padding though both its ends reach over the input. */
+/* A dilated window may step over a short input; then it lies in padding though both its ends reach
+ * over the input. */
 static bool all_windows_hit(const oxp_window *w)
 {
     const int64_t last = (w->out - 1) * w->stride - w->pad_begin;
@@ -401,8 +403,9 @@ static oxp_val shares(oxp_build *b, const oxp_pool *p)
     return oxp_b_const(b, OXP_F32, t);
 }
 
-/* dx = sum over the window cells i of (dy's share of i, put back where i read x), the padding cut off. A maximum gives all to the first cell
- * that equals it; an average gives each cell dy / count. */
+/* dx = sum over the window cells i of (dy's share of i, put back where i read x), the padding cut
+ * off. A maximum gives all to the first cell that equals it; an average gives each cell dy / count.
+ */
 static oxp_status expand_pool_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     const bool max = node->op == &oxp_op__MaxPoolGrad;
@@ -433,27 +436,30 @@ static oxp_status expand_pool_grad(oxp_build *b, const oxp_node *node, oxp_val *
 /* ---- descriptors ---- */
 
 /* clang-format off */
-#define WINDOW_ATTRS                                                                                                   \
-    {"auto_pad", OXP_ATTR_STRING, NULL}, {"ceil_mode", OXP_ATTR_INT, NULL}, {"kernel_shape", OXP_ATTR_INTS, NULL},     \
-    {"pads", OXP_ATTR_INTS, NULL}, {"strides", OXP_ATTR_INTS, NULL}
+#define WINDOW_ATTRS                                                                               \
+    {"auto_pad", OXP_ATTR_STRING, NULL}, {"ceil_mode", OXP_ATTR_INT, NULL},                        \
+    {"kernel_shape", OXP_ATTR_INTS, NULL}, {"pads", OXP_ATTR_INTS, NULL},                          \
+    {"strides", OXP_ATTR_INTS, NULL}
 #define MAX_ATTRS_ONLY {"dilations", OXP_ATTR_INTS, NULL}, {"storage_order", OXP_ATTR_INT, "0"}
 #define AVERAGE_ATTRS_ONLY {"count_include_pad", OXP_ATTR_INT, NULL}
 #define END {NULL, OXP_ATTR_INT, NULL}
 static const oxp_attr_spec max_attrs[] = {WINDOW_ATTRS, MAX_ATTRS_ONLY, END};
 static const oxp_attr_spec average_attrs[] = {WINDOW_ATTRS, AVERAGE_ATTRS_ONLY, END};
-static const oxp_attr_spec average_grad_attrs[] = {WINDOW_ATTRS, AVERAGE_ATTRS_ONLY,
-                                                   {"input_shape", OXP_ATTR_INTS, NULL}, END};
+static const oxp_attr_spec average_grad_attrs[] = {
+    WINDOW_ATTRS, AVERAGE_ATTRS_ONLY, {"input_shape", OXP_ATTR_INTS, NULL}, END};
 
 const oxp_op oxp_op_MaxPool = {
-    .name = "MaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2, .since = 1, .flags = OXP_OP_CHANNELS_LAST,
-    .attrs = max_attrs, .infer = infer_pool, .grad = grad_max, .ref = ref_pool, .lower = lower_pool};
+    .name = "MaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2, .since = 1,
+    .flags = OXP_OP_CHANNELS_LAST, .attrs = max_attrs, .infer = infer_pool, .grad = grad_max,
+    .ref = ref_pool, .lower = lower_pool};
 const oxp_op oxp_op_AveragePool = {
     .name = "AveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = average_attrs, .infer = infer_pool, .grad = grad_average, .ref = ref_pool,
-    .lower = lower_pool};
+    .flags = OXP_OP_CHANNELS_LAST, .attrs = average_attrs, .infer = infer_pool,
+    .grad = grad_average, .ref = ref_pool, .lower = lower_pool};
 const oxp_op oxp_op_GlobalMaxPool = {
     .name = "GlobalMaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .infer = infer_pool, .grad = grad_max, .ref = ref_pool, .lower = lower_pool};
+    .flags = OXP_OP_CHANNELS_LAST, .infer = infer_pool, .grad = grad_max, .ref = ref_pool,
+    .lower = lower_pool};
 const oxp_op oxp_op_GlobalAveragePool = {
     .name = "GlobalAveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_CHANNELS_LAST, .infer = infer_global_average, .grad = grad_global_average,
@@ -464,6 +470,7 @@ const oxp_op oxp_op__MaxPoolGrad = {
     .ref = ref_pool_grad, .lower = lower_pool_grad, .expand = expand_pool_grad};
 const oxp_op oxp_op__AveragePoolGrad = {
     .name = "_AveragePoolGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = average_grad_attrs, .infer = infer_average_grad,
-    .grad = grad_average_grad, .ref = ref_pool_grad, .lower = lower_pool_grad, .expand = expand_pool_grad};
+    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = average_grad_attrs,
+    .infer = infer_average_grad, .grad = grad_average_grad, .ref = ref_pool_grad,
+    .lower = lower_pool_grad, .expand = expand_pool_grad};
 /* clang-format on */

@@ -1,4 +1,5 @@
-/* post.h - what the fused operators _Conv and _MatMul do to their result: the attributes fn, alpha, beta. */
+/* post.h - what the fused operators _Conv and _MatMul do to their result: the attributes fn, alpha,
+ * beta. */
 #ifndef OXP_OPS_POST_H
 #define OXP_OPS_POST_H
 

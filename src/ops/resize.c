@@ -1,12 +1,18 @@
-/* resize.c - Resize (opsets 10 to 17), Upsample (7, 9) and their adjoint: modes nearest and linear, any axes.
+/* resize.c - Resize (opsets 10 to 17), Upsample (7, 9) and their adjoint: modes nearest and linear,
+ * any axes.
  *
- * Per axis, with s = scale (of the attribute, or out / in when sizes are given), the cell read by result cell o lies at
- *   half_pixel          (o + 1/2) / s - 1/2            pytorch_half_pixel  the same, 0 when out = 1
- *   asymmetric          o / s                          align_corners       o (in - 1) / (out - 1), 0 when out = 1
+ * Per axis, with s = scale (of the attribute, or out / in when sizes are given), the cell read by
+ * result cell o lies at
+ *   half_pixel            (o + 1/2) / s - 1/2
+ *   pytorch_half_pixel    the same, 0 when out = 1
+ *   asymmetric            o / s
+ *   align_corners         o (in - 1) / (out - 1), 0 when out = 1
  *   tf_half_pixel_for_nn  (o + 1/2) / s
- * linear weighs the two cells around it, clamped to the input; nearest rounds it as nearest_mode says. Upsample and the Resize of opset 10,
- * which has its scales as second input, are asymmetric and round down, or up along axes that shrink, as ONNX Runtime does. The
- * quotient is rounded to float before nearest rounds it: runtimes compute it so, and ties must fall the same way. */
+ * linear weighs the two cells around it, clamped to the input; nearest rounds it as nearest_mode
+ * says. Upsample, which the importer also makes of opset 10's Resize, is asymmetric and rounds down,
+ * or up along axes that shrink, as ONNX Runtime does. The quotient is rounded to float before
+ * nearest rounds it: runtimes compute it so, and ties must fall the same way. align_corners takes
+ * the whole number `out` as PyTorch and ONNX Runtime do, where the standard's tests take in * scale. */
 #include "ops/resize.h"
 
 #include "ops/infer.h"
@@ -219,7 +225,8 @@ static oxp_status axis_table(oxp_ctx *ctx, oxp_arena *arena, const resizing *r, 
     return OXP_OK;
 }
 
-/* The tables of a Resize, Upsample or _ResizeGrad for the forward shapes x -> y. An axis with scale 1 is left alone. */
+/* The tables of a Resize, Upsample or _ResizeGrad for the forward shapes x -> y. An axis with scale
+ * 1 is left alone. */
 static oxp_status build_tables(oxp_ctx *ctx, oxp_arena *arena, const oxp_node *node,
                                const oxp_shape *x, const oxp_shape *y, oxp_resize *t)
 {
@@ -350,10 +357,10 @@ static oxp_status expand_resize_grad(oxp_build *b, const oxp_node *node, oxp_val
 
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
-#define RESIZE_ATTRS                                                                                                   \
-    {"mode", OXP_ATTR_STRING, "nearest,linear"}, {"nearest_mode", OXP_ATTR_STRING, NULL},                              \
-    {"coordinate_transformation_mode", OXP_ATTR_STRING,                                                                \
-     "half_pixel,pytorch_half_pixel,asymmetric,align_corners,tf_half_pixel_for_nn"},                                   \
+#define RESIZE_ATTRS                                                                               \
+    {"mode", OXP_ATTR_STRING, "nearest,linear"}, {"nearest_mode", OXP_ATTR_STRING, NULL},          \
+    {"coordinate_transformation_mode", OXP_ATTR_STRING,                                            \
+     "half_pixel,pytorch_half_pixel,asymmetric,align_corners,tf_half_pixel_for_nn"},               \
     {"scales", OXP_ATTR_FLOATS, NULL}, {"sizes", OXP_ATTR_INTS, NULL}
 static const oxp_attr_spec resize_specs[] = {
     RESIZE_ATTRS, {"roi", OXP_ATTR_FLOATS, NULL}, {"cubic_coeff_a", OXP_ATTR_FLOAT, NULL},
@@ -363,19 +370,21 @@ static const oxp_attr_spec upsample_specs[] = {
 static const oxp_attr_spec grad_specs[] = {
     RESIZE_ATTRS, {"legacy", OXP_ATTR_INT, NULL}, {"input_shape", OXP_ATTR_INTS, NULL}, END};
 static const oxp_const_in resize_in[] = {
-    {1, "roi", OXP_ATTR_FLOATS}, {2, "scales", OXP_ATTR_FLOATS}, {3, "sizes", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
+    {1, "roi", OXP_ATTR_FLOATS}, {2, "scales", OXP_ATTR_FLOATS}, {3, "sizes", OXP_ATTR_INTS},
+    {0, NULL, OXP_ATTR_INT}};
 static const oxp_const_in upsample_in[] = {{1, "scales", OXP_ATTR_FLOATS}, {0, NULL, OXP_ATTR_INT}};
 
 const oxp_op oxp_op_Resize = {
     .name = "Resize", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1, .since = 10,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = resize_specs, .const_in = resize_in, .infer = infer_resize,
-    .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
+    .flags = OXP_OP_CHANNELS_LAST, .attrs = resize_specs, .const_in = resize_in,
+    .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op_Upsample = {
-    .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 7, .until = 9,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = upsample_specs, .const_in = upsample_in, .infer = infer_resize,
-    .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
+    .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 7,
+    .until = 9, .flags = OXP_OP_CHANNELS_LAST, .attrs = upsample_specs, .const_in = upsample_in,
+    .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op__ResizeGrad = {
     .name = "_ResizeGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = grad_specs, .infer = infer_resize_grad,
-    .grad = grad_resize_grad, .ref = ref_resize, .lower = lower_resize, .expand = expand_resize_grad};
+    .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = grad_specs,
+    .infer = infer_resize_grad, .grad = grad_resize_grad, .ref = ref_resize, .lower = lower_resize,
+    .expand = expand_resize_grad};
 /* clang-format on */

@@ -1,5 +1,6 @@
-/* resize.h - operators whose result cells read one or two input cells per axis, by table: Resize, Upsample, and padding by reflection or
- * by the edge. One set of tables serves the reference, the lowering, and the adjoint written out in standard operators. */
+/* resize.h - operators whose result cells read one or two input cells per axis, by table: Resize,
+ * Upsample, and padding by reflection or by the edge. One set of tables serves the reference, the
+ * lowering, and the adjoint written out in standard operators. */
 #ifndef OXP_OPS_RESIZE_H
 #define OXP_OPS_RESIZE_H
 

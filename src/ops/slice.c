@@ -1,6 +1,8 @@
-/* slice.c - operators that cut and join: Slice (all opsets' forms), Split, Concat, and _SliceGrad, which puts an adjoint back into zeros.
+/* slice.c - operators that cut and join: Slice (all opsets' forms), Split, Concat, and _SliceGrad,
+ * which puts an adjoint back into zeros.
  *
- * A slice reads x[start + i step] along each axis, i < count. With positive steps it is a view; so are the pieces of Split. */
+ * A slice reads x[start + i step] along each axis, i < count. With positive steps it is a view; so
+ * are the pieces of Split. */
 #include "ops/slice.h"
 
 #include "base/checked.h"
@@ -21,7 +23,8 @@ oxp_val oxp_b_pad(oxp_build *b, oxp_val x, const int64_t *pads, double value)
                : x;
 }
 
-/* (before, n, after) -> (before, n, 1, after) -> zeros behind each -> (before, n step, after) -> without the last zeros */
+/* (before, n, after) -> (before, n, 1, after) -> zeros behind each -> (before, n step, after) ->
+ * without the last zeros */
 oxp_val oxp_b_dilate(oxp_build *b, oxp_val x, int axis, int64_t step)
 {
     if (b->status != OXP_OK) return OXP_NO_VAL;
@@ -51,7 +54,8 @@ static oxp_status read_ints(oxp_ctx *ctx, const oxp_node *node, const char *name
     return OXP_OK;
 }
 
-/* starts, axes and steps as written, one entry per axis; axes not named keep start 0, step 1. named[axis] is 1 + the entry. */
+/* starts, axes and steps as written, one entry per axis; axes not named keep start 0, step 1.
+ * named[axis] is 1 + the entry. */
 static oxp_status read_entries(oxp_ctx *ctx, const oxp_node *node, int rank, slicing *s,
                                size_t named[OXP_MAX_RANK], size_t *entries)
 {
@@ -83,7 +87,8 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-/* Negative positions count from the end; then both are clamped, to [0, dim] for positive and [-1, dim - 1] for negative steps. */
+/* Negative positions count from the end; then both are clamped, to [0, dim] for positive and [-1,
+ * dim - 1] for negative steps. */
 static void resolve_axis(int64_t dim, int64_t end, int64_t *start, int64_t *step, int64_t *count)
 {
     const bool forward = *step > 0;
@@ -260,7 +265,8 @@ static oxp_status lower_slice_grad(oxp_lower *lw, const oxp_node *node)
     return oxp_lower_copy(lw, &from, &to);
 }
 
-/* Axes with a negative step are turned round first; then dx = Pad(dy with step - 1 zeros between its cells). */
+/* Axes with a negative step are turned round first; then dx = Pad(dy with step - 1 zeros between
+ * its cells). */
 static oxp_status expand_slice_grad(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     const oxp_shape x = oxp_node_shape(node, "input_shape"), dy = *oxp_b_shape(b, node->in[0]);
@@ -288,7 +294,8 @@ static oxp_status expand_slice_grad(oxp_build *b, const oxp_node *node, oxp_val 
 
 /* ---- Split ---- */
 
-/* Piece i is [start, start + count) along the axis. Without sizes all are equal but the last, which may be smaller. */
+/* Piece i is [start, start + count) along the axis. Without sizes all are equal but the last, which
+ * may be smaller. */
 static oxp_status split_piece(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x, uint32_t i,
                               int *axis, int64_t *start, int64_t *count)
 {
@@ -474,27 +481,29 @@ static const oxp_attr_spec slice_grad_attrs[] = {
     {"starts", OXP_ATTR_INTS, NULL}, {"axes", OXP_ATTR_INTS, NULL}, {"steps", OXP_ATTR_INTS, NULL},
     {"input_shape", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec split_attrs[] = {
-    {"axis", OXP_ATTR_INT, NULL}, {"split", OXP_ATTR_INTS, NULL}, {"num_outputs", OXP_ATTR_INT, NULL}, END};
+    {"axis", OXP_ATTR_INT, NULL}, {"split", OXP_ATTR_INTS, NULL},
+    {"num_outputs", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec concat_attrs[] = {{"axis", OXP_ATTR_INT, NULL}, END};
 static const oxp_const_in slice_in[] = {
-    {1, "starts", OXP_ATTR_INTS}, {2, "ends", OXP_ATTR_INTS}, {3, "axes", OXP_ATTR_INTS}, {4, "steps", OXP_ATTR_INTS},
-    {0, NULL, OXP_ATTR_INT}};
+    {1, "starts", OXP_ATTR_INTS}, {2, "ends", OXP_ATTR_INTS}, {3, "axes", OXP_ATTR_INTS},
+    {4, "steps", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 static const oxp_const_in split_in[] = {{1, "split", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 
 const oxp_op oxp_op_Slice = {
-    .name = "Slice", .min_in = 1, .max_in = 5, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_SHAPE_ONLY,
-    .attrs = slice_attrs, .const_in = slice_in, .infer = infer_slice, .grad = grad_slice, .ref = ref_slice,
-    .lower = lower_slice};
+    .name = "Slice", .min_in = 1, .max_in = 5, .min_out = 1, .max_out = 1, .since = 1,
+    .flags = OXP_OP_SHAPE_ONLY, .attrs = slice_attrs, .const_in = slice_in, .infer = infer_slice,
+    .grad = grad_slice, .ref = ref_slice, .lower = lower_slice};
 const oxp_op oxp_op__SliceGrad = {
-    .name = "_SliceGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = OXP_OP_INTERNAL,
-    .attrs = slice_grad_attrs, .infer = infer_slice_grad, .grad = grad_slice_grad, .ref = ref_slice_grad,
-    .lower = lower_slice_grad, .expand = expand_slice_grad};
+    .name = "_SliceGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+    .flags = OXP_OP_INTERNAL, .attrs = slice_grad_attrs, .infer = infer_slice_grad,
+    .grad = grad_slice_grad, .ref = ref_slice_grad, .lower = lower_slice_grad,
+    .expand = expand_slice_grad};
 const oxp_op oxp_op_Split = {
     .name = "Split", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = OXP_VARIADIC, .since = 2,
-    .flags = OXP_OP_SHAPE_ONLY, .attrs = split_attrs, .const_in = split_in, .infer = infer_split, .grad = grad_split,
-    .ref = ref_split, .lower = lower_split};
+    .flags = OXP_OP_SHAPE_ONLY, .attrs = split_attrs, .const_in = split_in, .infer = infer_split,
+    .grad = grad_split, .ref = ref_split, .lower = lower_split};
 const oxp_op oxp_op_Concat = {
     .name = "Concat", .min_in = 1, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1, .since = 4,
-    .flags = OXP_OP_SHAPE_ONLY, .attrs = concat_attrs, .infer = infer_concat, .grad = grad_concat, .ref = ref_concat,
-    .lower = lower_concat};
+    .flags = OXP_OP_SHAPE_ONLY, .attrs = concat_attrs, .infer = infer_concat, .grad = grad_concat,
+    .ref = ref_concat, .lower = lower_concat};
 /* clang-format on */

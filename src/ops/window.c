@@ -1,4 +1,5 @@
-/* window.c - see window.h. Every number is checked to fit 31 bits, so that products of two of them fit int64_t. */
+/* window.c - see window.h. Every number is checked to fit 31 bits, so that products of two of them
+ * fit int64_t. */
 #include "ops/window.h"
 
 #include "ops/infer.h"
@@ -24,7 +25,8 @@ static oxp_status in_range(oxp_ctx *ctx, const oxp_node *node, const char *what,
     return OXP_OK;
 }
 
-/* SAME: out = ceil(in / stride), and as much padding as that needs, the odd cell after (UPPER) or before (LOWER). */
+/* SAME: out = ceil(in / stride), and as much padding as that needs, the odd cell after (UPPER) or
+ * before (LOWER). */
 static void pad_same(oxp_window *w, int64_t reach, bool lower)
 {
     w->out = (w->in + w->stride - 1) / w->stride;
