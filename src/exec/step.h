@@ -115,6 +115,7 @@ typedef struct oxp_fused { /* oxp_program.state of the fused executor */
     oxp_step *steps;
     size_t n_steps, cap_steps;
     uint32_t first_phase1; /* step */
+    void *dnnl;            /* exec/dnnl's engine and stream; NULL until a kernel needs them */
 } oxp_fused;
 
 struct oxp_lower {
