@@ -1,0 +1,48 @@
+/* net.h - what the method tests share: open a model of the tree, explain an .npy input, compare with an .npy reference. */
+#ifndef OXP_TESTS_METHODS_NET_H
+#define OXP_TESTS_METHODS_NET_H
+
+#include "explain/explain.h"
+#include "explain/method.h"
+#include "onnx/import.h"
+#include "support/support.h"
+
+typedef struct test_net {
+    oxp_arena *arena, *scratch;
+    oxp_error error;
+    oxp_ctx ctx;
+    oxp_onnx_model *model;
+    oxp_net net;
+} test_net;
+
+/* path: below the source tree, or absolute. Fails the test with the error's message. */
+test_net *test_net_open(const char *path);
+void test_net_close(test_net *t);
+oxp_val test_net_val(test_net *t, const char *tensor); /* by name; fails the test */
+
+/* Dense float64 copy of an .npy file. */
+oxp_tensor test_npy(test_net *t, const char *path);
+oxp_tensor test_array(test_net *t, int rank, const int64_t *dims, const double *data);
+
+/* What to ask; zeros are defaults. */
+typedef struct test_ask {
+    const char *method;
+    const char *params[6];   /* "name=value", NULL ends */
+    const char *layers[4], *wrt[4];
+    int64_t target;          /* class */
+    bool top;                /* instead of target: the top class */
+    bool contrast;
+    int64_t contrast_class;
+    oxp_space space;
+    bool fused;              /* default: the plain executor in double */
+    bool no_optimise;
+} test_ask;
+
+oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs);
+/* As above, but expects this status; the message is in t->error. */
+void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs, oxp_status status);
+/* |got - want| <= tolerance * max|want| (or tolerance itself when want is all zero); any float dtypes, same number of elements. */
+void test_close(const oxp_tensor *got, const oxp_tensor *want, double tolerance, const char *what);
+void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance, const char *what);
+
+#endif
