@@ -84,8 +84,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(oracle_plain),
-        cmocka_unit_test(oracle_fused),
         cmocka_unit_test(oracle_two_inputs),
+        cmocka_unit_test(oracle_fused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
