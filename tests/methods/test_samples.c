@@ -154,6 +154,6 @@ static void samples_fused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(samples_fused), cmocka_unit_test(samples_plain)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(samples_plain), cmocka_unit_test(samples_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
