@@ -112,7 +112,7 @@ uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena);
 /* The law above; OXP_EINTERNAL names the first breach. */
 oxp_status oxp_graph_verify(oxp_ctx *ctx, const oxp_graph *g);
 
-/* Text form, one line per node: `%7:f32(1,64,56,56) "relu1" = Relu(%6) {axis=1} # node name`. */
+/* Text form, one line per node: `%7:f32(1,64,56,56) "relu1" = Relu(%6) {axis=1}  # node name`. ir/parse.h reads it. */
 void oxp_graph_print(const oxp_graph *g, oxp_strbuf *out);
 
 #endif

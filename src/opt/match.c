@@ -5,7 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#define TOLERANCE 1e-4
+#define TOLERANCE      1e-4
+#define TOLERANCE_F16  2e-3
+#define TOLERANCE_BF16 1.6e-2
 
 void oxp_match_retry(oxp_match *m)
 {
@@ -13,6 +15,7 @@ void oxp_match_retry(oxp_match *m)
     m->n_parts = 1;
     m->op = NULL;
     m->n_in = m->n_attrs = 0;
+    m->tolerance = TOLERANCE;
 }
 
 static bool has_part(const oxp_match *m, const oxp_node *node)
@@ -66,12 +69,12 @@ const oxp_node *oxp_match_take_private(oxp_match *m, oxp_val v, const oxp_op *op
 
 /* ---- constants ---- */
 
-bool oxp_near(double found, double ideal)
+bool oxp_near(const oxp_match *m, double found, double ideal)
 {
-    return fabs(found - ideal) <= TOLERANCE * fabs(ideal);
+    return fabs(found - ideal) <= m->tolerance * fabs(ideal);
 }
 
-bool oxp_match_number(const oxp_match *m, oxp_val v, double *number)
+bool oxp_match_number(oxp_match *m, oxp_val v, double *number)
 {
     const oxp_tensor *t = oxp_const_of(m->rw->from, v);
     const int64_t n = t ? oxp_shape_elements(&t->shape) : 0;
@@ -81,17 +84,19 @@ bool oxp_match_number(const oxp_match *m, oxp_val v, double *number)
         const double other = oxp_tensor_get(t, i);
         if (memcmp(&other, &first, sizeof first) != 0) return false;
     }
+    if (t->dtype == OXP_F16 || t->dtype == OXP_BF16)
+        m->tolerance = fmax(m->tolerance, t->dtype == OXP_F16 ? TOLERANCE_F16 : TOLERANCE_BF16);
     *number = first;
     return true;
 }
 
-bool oxp_match_is(const oxp_match *m, oxp_val v, double ideal)
+bool oxp_match_is(oxp_match *m, oxp_val v, double ideal)
 {
     double number;
-    return oxp_match_number(m, v, &number) && oxp_near(number, ideal);
+    return oxp_match_number(m, v, &number) && oxp_near(m, number, ideal);
 }
 
-oxp_val oxp_match_beside_number(const oxp_match *m, const oxp_node *node, double *number)
+oxp_val oxp_match_beside_number(oxp_match *m, const oxp_node *node, double *number)
 {
     if (node->n_in != 2) return OXP_NO_VAL;
     if (oxp_match_number(m, node->in[1], number)) return node->in[0];
@@ -173,7 +178,7 @@ static bool poly_div(const oxp_poly *p, const oxp_poly *q, oxp_poly *out)
     return poly_mul(p, &inverse, out);
 }
 
-static bool poly_pow(const oxp_poly *p, const oxp_poly *q, oxp_poly *out)
+static bool poly_pow(const oxp_match *m, const oxp_poly *p, const oxp_poly *q, oxp_poly *out)
 {
     double number;
     if (!poly_number(q, &number)) return false;
@@ -182,7 +187,7 @@ static bool poly_pow(const oxp_poly *p, const oxp_poly *q, oxp_poly *out)
             *out = *p;
         else if (!poly_mul(out, p, out))
             return false;
-        if (oxp_near(number, n)) return true;
+        if (oxp_near(m, number, n)) return true;
     }
     return false;
 }
@@ -219,7 +224,7 @@ static bool poly_of(oxp_match *m, oxp_val v, oxp_val x, oxp_val t, int depth, ox
     if (!poly_of(m, node->in[1], x, t, depth + 1, &q)) return false;
     if (node->op == &oxp_op_Mul) return poly_mul(&p, &q, out);
     if (node->op == &oxp_op_Div) return poly_div(&p, &q, out);
-    if (node->op == &oxp_op_Pow) return poly_pow(&p, &q, out);
+    if (node->op == &oxp_op_Pow) return poly_pow(m, &p, &q, out);
     return poly_add(&p, &q, node->op == &oxp_op_Sub ? -1.0 : 1.0, out);
 }
 
@@ -228,10 +233,10 @@ bool oxp_match_poly(oxp_match *m, oxp_val v, oxp_val x, oxp_val t, oxp_poly *out
     return poly_of(m, v, x, t, 0, out);
 }
 
-bool oxp_poly_near(const oxp_poly *found, const oxp_poly *ideal)
+bool oxp_poly_near(const oxp_match *m, const oxp_poly *found, const oxp_poly *ideal)
 {
     for (int i = 0; i < 8; i++)
-        if (!oxp_near(found->c[i >> 1][i & 1], ideal->c[i >> 1][i & 1])) return false;
+        if (!oxp_near(m, found->c[i >> 1][i & 1], ideal->c[i >> 1][i & 1])) return false;
     return true;
 }
 

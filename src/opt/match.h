@@ -5,7 +5,7 @@
  * oxp_match_retry. A group may be replaced only if it is closed: what its parts make, but for the root's value, is read inside the
  * group only and nobody asked to keep it.
  *
- * Numbers in a model are rounded to its precision, so they are compared with a relative tolerance of 1e-4. */
+ * Numbers in a model are rounded, so they are compared with a relative tolerance of 1e-4, more where they are stored in 16 bits. */
 #ifndef OXP_OPT_MATCH_H
 #define OXP_OPT_MATCH_H
 
@@ -18,6 +18,7 @@ typedef struct oxp_match {
     const oxp_node *root;
     const oxp_node *parts[OXP_MATCH_PARTS]; /* the root first */
     size_t n_parts;                         /* more than fit: never closed */
+    double tolerance;                       /* relative, of the numbers read so far */
     /* what replaces them */
     const oxp_op *op;
     oxp_val in[4]; /* values of the old graph, or OXP_NO_VAL */
@@ -36,12 +37,12 @@ const oxp_node *oxp_match_take(oxp_match *m, oxp_val v, const oxp_op *op);
 const oxp_node *oxp_match_take_private(oxp_match *m, oxp_val v, const oxp_op *op);
 
 /* ---- constants ---- */
-bool oxp_near(double found, double ideal);
+bool oxp_near(const oxp_match *m, double found, double ideal);
 /* v is a constant whose elements are all the same number. */
-bool oxp_match_number(const oxp_match *m, oxp_val v, double *number);
-bool oxp_match_is(const oxp_match *m, oxp_val v, double ideal);
+bool oxp_match_number(oxp_match *m, oxp_val v, double *number);
+bool oxp_match_is(oxp_match *m, oxp_val v, double ideal);
 /* A node of two inputs, one of which (either for Add and Mul, the second for Sub, Div and Pow) is a number: the other, or OXP_NO_VAL. */
-oxp_val oxp_match_beside_number(const oxp_match *m, const oxp_node *node, double *number);
+oxp_val oxp_match_beside_number(oxp_match *m, const oxp_node *node, double *number);
 
 /* ---- shapes ---- */
 const oxp_shape *oxp_match_shape(const oxp_match *m, oxp_val v);
@@ -61,7 +62,7 @@ typedef struct oxp_poly {
 
 /* v as a polynomial of x and t (t may be OXP_NO_VAL) with numbers as coefficients; takes the nodes between. */
 bool oxp_match_poly(oxp_match *m, oxp_val v, oxp_val x, oxp_val t, oxp_poly *out);
-bool oxp_poly_near(const oxp_poly *found, const oxp_poly *ideal);
+bool oxp_poly_near(const oxp_match *m, const oxp_poly *found, const oxp_poly *ideal);
 
 /* The values that arithmetic leads to from v backwards, nearest first, v included: the candidates for x and t. */
 size_t oxp_match_nearest(const oxp_match *m, oxp_val v, oxp_val found[OXP_MATCH_NEAR]);

@@ -43,7 +43,8 @@ static bool is_line(oxp_match *m, oxp_val v, oxp_val x, double *slope, double *o
     *slope = p.c[1][0];
     *offset = p.c[0][0];
     const oxp_poly line = {{{*offset, 0.0}, {*slope, 0.0}}};
-    return fabs(*slope) > 0.0 && isfinite(*slope) && isfinite(*offset) && oxp_poly_near(&p, &line);
+    return fabs(*slope) > 0.0 && isfinite(*slope) && isfinite(*offset) &&
+           oxp_poly_near(m, &p, &line);
 }
 
 /* ---- the arguments of t ---- */
@@ -53,7 +54,7 @@ typedef bool (*argument_fn)(oxp_match *m, const oxp_node *t, oxp_val x);
 static bool is_line_of(oxp_match *m, oxp_val v, oxp_val x, double slope, double offset)
 {
     double a, b;
-    return is_line(m, v, x, &a, &b) && oxp_near(a, slope) && oxp_near(b, offset);
+    return is_line(m, v, x, &a, &b) && oxp_near(m, a, slope) && oxp_near(m, b, offset);
 }
 
 static bool over_sqrt_2(oxp_match *m, const oxp_node *t, oxp_val x)
@@ -65,7 +66,7 @@ static bool gelu_cubic(oxp_match *m, const oxp_node *t, oxp_val x)
 {
     static const oxp_poly cubic = {{{0}, {SQRT_2_OVER_PI}, {0}, {SQRT_2_OVER_PI * GELU_CUBIC}}};
     oxp_poly p;
-    return oxp_match_poly(m, t->in[0], x, OXP_NO_VAL, &p) && oxp_poly_near(&p, &cubic);
+    return oxp_match_poly(m, t->in[0], x, OXP_NO_VAL, &p) && oxp_poly_near(m, &p, &cubic);
 }
 
 static bool softplus_of(oxp_match *m, const oxp_node *t, oxp_val x)
@@ -77,25 +78,25 @@ static bool softplus_of(oxp_match *m, const oxp_node *t, oxp_val x)
 static bool scaled(oxp_match *m, const oxp_node *t, oxp_val x)
 {
     double alpha, offset;
-    if (!is_line(m, t->in[0], x, &alpha, &offset) || !oxp_near(offset, 0.0)) return false;
-    return oxp_near(alpha, 1.0) || add_float(m, "alpha", alpha);
+    if (!is_line(m, t->in[0], x, &alpha, &offset) || !oxp_near(m, offset, 0.0)) return false;
+    return oxp_near(m, alpha, 1.0) || add_float(m, "alpha", alpha);
 }
 
-static bool clips(const oxp_node *t, double lo, double hi)
+static bool clips(const oxp_match *m, const oxp_node *t, double lo, double hi)
 {
     double found_lo, found_hi;
-    return oxp_node_fn(t, &found_lo, &found_hi) == OXP_FN_CLIP && oxp_near(found_lo, lo) &&
-           oxp_near(found_hi, hi);
+    return oxp_node_fn(t, &found_lo, &found_hi) == OXP_FN_CLIP && oxp_near(m, found_lo, lo) &&
+           oxp_near(m, found_hi, hi);
 }
 
 static bool plus_3_to_6(oxp_match *m, const oxp_node *t, oxp_val x)
 {
-    return clips(t, 0.0, 6.0) && is_line_of(m, t->in[0], x, 1.0, 3.0);
+    return clips(m, t, 0.0, 6.0) && is_line_of(m, t->in[0], x, 1.0, 3.0);
 }
 
 static bool sixth_to_1(oxp_match *m, const oxp_node *t, oxp_val x)
 {
-    return clips(t, 0.0, 1.0) && is_line_of(m, t->in[0], x, 1.0 / 6.0, 0.5);
+    return clips(m, t, 0.0, 1.0) && is_line_of(m, t->in[0], x, 1.0 / 6.0, 0.5);
 }
 
 static bool hard_sigmoid_of(oxp_match *m, const oxp_node *t, oxp_val x)
@@ -103,7 +104,7 @@ static bool hard_sigmoid_of(oxp_match *m, const oxp_node *t, oxp_val x)
     double alpha, beta;
     OXP_UNUSED(m);
     oxp_node_fn(t, &alpha, &beta);
-    return oxp_near(alpha, 1.0 / 6.0) && oxp_near(beta, 0.5) && t->in[0] == x;
+    return oxp_near(m, alpha, 1.0 / 6.0) && oxp_near(m, beta, 0.5) && t->in[0] == x;
 }
 
 /* ---- gates ---- */
@@ -127,7 +128,8 @@ static bool try_gate(oxp_match *m, const struct gate *gate, oxp_val t, oxp_val x
     const oxp_poly ideal = {{{0.0, 0.0}, {gate->x, gate->xt}}};
     oxp_poly p;
     oxp_match_retry(m);
-    if (!oxp_match_poly(m, m->root->out[0], x, t, &p) || !oxp_poly_near(&p, &ideal)) return false;
+    if (!oxp_match_poly(m, m->root->out[0], x, t, &p) || !oxp_poly_near(m, &p, &ideal))
+        return false;
     const oxp_node *node = oxp_match_take(m, t, gate->t);
     return gate->argument(m, node, x) && becomes(m, gate->result, x);
 }
@@ -154,7 +156,7 @@ static bool clip_of_line(oxp_match *m, oxp_val t, double scale, oxp_val x)
     double slope, offset;
     oxp_match_retry(m);
     const oxp_node *clip = oxp_match_take(m, t, &oxp_op_Clip);
-    if (!clip || !clips(clip, 0.0, 1.0 / scale) || !is_line(m, clip->in[0], x, &slope, &offset))
+    if (!clip || !clips(m, clip, 0.0, 1.0 / scale) || !is_line(m, clip->in[0], x, &slope, &offset))
         return false;
     add_float(m, "alpha", slope * scale);
     add_float(m, "beta", offset * scale);
@@ -186,7 +188,7 @@ static bool one_plus_exp(oxp_match *m, oxp_val v, oxp_val *argument)
     const oxp_node *add = oxp_match_take(m, v, &oxp_op_Add);
     const oxp_val e = add ? oxp_match_beside_number(m, add, &one) : OXP_NO_VAL;
     const oxp_node *exponential = oxp_match_take(m, e, &oxp_op_Exp);
-    if (!exponential || !oxp_near(one, 1.0)) return false;
+    if (!exponential || !oxp_near(m, one, 1.0)) return false;
     *argument = exponential->in[0];
     return true;
 }
@@ -204,10 +206,10 @@ bool oxp_raise_logistic(oxp_match *m)
         double alpha, offset;
         oxp_match_retry(m);
         one_plus_exp(m, m->root->in[divides], &argument);
-        if (!is_line(m, argument, near[i], &alpha, &offset) || !oxp_near(offset, 0.0)) continue;
-        if (one && oxp_near(alpha, -1.0) && becomes(m, &oxp_op_Sigmoid, near[i])) return true;
+        if (!is_line(m, argument, near[i], &alpha, &offset) || !oxp_near(m, offset, 0.0)) continue;
+        if (one && oxp_near(m, alpha, -1.0) && becomes(m, &oxp_op_Sigmoid, near[i])) return true;
         if (one || m->root->in[0] != near[i]) continue;
-        if (!oxp_near(alpha, -1.0)) add_float(m, "alpha", -alpha);
+        if (!oxp_near(m, alpha, -1.0)) add_float(m, "alpha", -alpha);
         if (becomes(m, &oxp_op__Silu, near[i])) return true;
     }
     return false;

@@ -198,7 +198,7 @@ oxp_val oxp_emit_layer_norm(oxp_rewrite *rw, const oxp_match *m)
 /* ---- _GroupNorm ---- */
 
 /* Input i of the norm is absent or the constant that changes nothing. */
-static bool is_neutral(const oxp_match *m, const oxp_node *node, size_t i, double neutral)
+static bool is_neutral(oxp_match *m, const oxp_node *node, size_t i, double neutral)
 {
     return !oxp_node_has(node, i) || oxp_match_is(m, node->in[i], neutral);
 }
