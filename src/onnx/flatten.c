@@ -3,12 +3,20 @@
  * A call becomes the function's nodes. Its parameters are replaced by the call's tensors, its inner
  * tensors get names of their own ("call/inner"), and attributes that refer to the call's are taken
  * from there (or from the function's defaults; absent in both means absent). A parameter that is
- * returned as it is becomes an Identity, so that every result has a maker. Depth and size are
- * limited: functions could otherwise call themselves, or double at every level. */
+ * returned as it is becomes an Identity, so that every result has a maker.
+ *
+ * A short file could ask for a huge graph: functions that call themselves, that double at every
+ * level, or that are called often and hold much. So depth and nodes are limited, and everything
+ * that a call repeats is charged to a budget of bytes. */
 #include "onnx/draft.h"
 #include <string.h>
 
-enum { MAX_CALL_DEPTH = 16, MAX_NODES = 1 << 18 };
+enum {
+    MAX_CALL_DEPTH = 16,
+    MAX_NODES = 1 << 18,
+    MAX_ATTRS = 256,         /* of one node: they are searched one by one */
+    MAX_REPEATED = 256 << 20 /* bytes */
+};
 
 typedef struct flattener {
     oxp_ctx *ctx;
@@ -17,6 +25,7 @@ typedef struct flattener {
     oxp_strmap functions; /* "domain::name" -> index */
     oxp_strmap taken;     /* every tensor name of the flat graph */
     size_t n_calls;
+    size_t repeated; /* bytes that calls have repeated so far, about */
 } flattener;
 
 /* Where the nodes at hand stand: the main graph, or one call of a function. */
@@ -30,8 +39,20 @@ typedef struct scope {
     int depth;
 } scope;
 
+/* What the main graph holds is as large as the file; what a function holds comes again per call. */
+static oxp_status charge(flattener *f, const scope *s, size_t bytes)
+{
+    if (!s->fn) return OXP_OK;
+    OXP_FAIL_IF(f->ctx, bytes > MAX_REPEATED - f->repeated, OXP_ELIMIT,
+                "calls of local functions would make more than %d MiB of graph",
+                MAX_REPEATED >> 20);
+    f->repeated += bytes;
+    return OXP_OK;
+}
+
 static oxp_status map_name(flattener *f, scope *s, const char *formal, const char *actual)
 {
+    OXP_TRY(charge(f, s, strlen(formal) + 64));
     OXP_FAIL_IF(f->ctx,
                 !oxp_arena_grow(f->ctx->scratch, &s->actual, s->n_actual, &s->cap_actual,
                                 sizeof *s->actual) ||
@@ -55,8 +76,9 @@ static oxp_status resolve(flattener *f, scope *s, const char *name, const char *
     if (!s->fn || name[0] == '\0') return OXP_OK;
     if (oxp_strmap_get(&s->names, name, &index)) {
         *out = s->actual[index];
-        return OXP_OK;
+        return charge(f, s, strlen(*out) + 16);
     }
+    OXP_TRY(charge(f, s, 2 * (strlen(s->call->name) + strlen(name)) + 16));
     const char *fresh = oxp_arena_printf(f->ctx->scratch, "%s/%s", s->call->name, name);
     for (size_t i = f->n_calls; fresh && oxp_strmap_get(&f->taken, fresh, NULL); i++)
         fresh = oxp_arena_printf(f->ctx->scratch, "%s/%s~%zu", s->call->name, name, i);
@@ -108,15 +130,23 @@ static oxp_status resolve_attr(flattener *f, const scope *s, const oxp_pb_attr *
     return OXP_OK;
 }
 
+static size_t attr_bytes(const oxp_pb_attr *a)
+{
+    return 128 + strlen(a->name) + a->s.size + 8 * (a->ints.n + a->floats.n);
+}
+
 static oxp_status resolve_attrs(flattener *f, const scope *s, const oxp_pb_node *pb,
                                 oxp_draft_node *node)
 {
+    OXP_FAIL_IF(f->ctx, pb->attribute.n > MAX_ATTRS, OXP_ELIMIT,
+                "a node has %zu attributes, at most %d are accepted", pb->attribute.n, MAX_ATTRS);
     node->attrs = OXP_NEW(f->ctx->scratch, const oxp_pb_attr *, pb->attribute.n);
     OXP_NOMEM_IF(f->ctx, node->attrs);
     for (size_t i = 0; i < pb->attribute.n; i++) {
         const oxp_pb_attr *a = NULL;
         OXP_TRY(resolve_attr(f, s, &pb->attribute.items[i], &a));
         if (!a) continue;
+        OXP_TRY(charge(f, s, attr_bytes(a)));
         for (size_t k = 0; k < node->n_attrs; k++)
             OXP_FAIL_IF(f->ctx, strcmp(node->attrs[k]->name, a->name) == 0, OXP_ECORRUPT,
                         "attribute %s is given twice", a->name);
@@ -128,6 +158,7 @@ static oxp_status resolve_attrs(flattener *f, const scope *s, const oxp_pb_node 
 static oxp_status make_node(flattener *f, scope *s, const oxp_pb_node *pb, oxp_draft_node *node)
 {
     *node = (oxp_draft_node){.op_type = pb->op_type, .domain = pb->domain, .opset = s->opset};
+    OXP_TRY(charge(f, s, strlen(pb->op_type) + strlen(pb->domain) + sizeof *node));
     OXP_TRY(resolve_list(f, s, &pb->input, &node->in, &node->n_in));
     OXP_TRY(resolve_list(f, s, &pb->output, &node->out, &node->n_out));
     node->name = node->n_out > 0 ? node->out[0] : pb->op_type;
@@ -247,6 +278,9 @@ static oxp_status index_functions(flattener *f)
         const oxp_pb_function *fn = &f->model->function.items[i];
         const char *key = oxp_arena_printf(f->ctx->scratch, "%s::%s", fn->domain, fn->name);
         OXP_NOMEM_IF(f->ctx, key);
+        OXP_FAIL_IF(f->ctx, fn->defaults.n > MAX_ATTRS, OXP_ELIMIT,
+                    "the local function %s has %zu attributes, at most %d are accepted", key,
+                    fn->defaults.n, MAX_ATTRS);
         OXP_FAIL_IF(f->ctx, oxp_strmap_get(&f->functions, key, NULL), OXP_ECORRUPT,
                     "the local function %s is defined twice", key);
         OXP_FAIL_IF(f->ctx, !oxp_strmap_put(&f->functions, key, (uint32_t)i), OXP_ENOMEM,

@@ -47,10 +47,15 @@ static oxp_status add_constant(importer *im, const char *name, const oxp_tensor 
                                const char *what)
 {
     oxp_val v;
-    const oxp_tensor *kept = oxp_arena_memdup(im->arena, tensor, sizeof *tensor);
-    OXP_NOMEM_IF(im->ctx, kept);
-    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, canonical(tensor->dtype), kept, &v));
+    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, canonical(tensor->dtype), tensor, &v));
     return bind(im, name, v, what);
+}
+
+static oxp_status new_tensor(importer *im, oxp_tensor **out)
+{
+    *out = OXP_NEW(im->arena, oxp_tensor, 1);
+    OXP_NOMEM_IF(im->ctx, *out);
+    return OXP_OK;
 }
 
 static oxp_status add_initializers(importer *im)
@@ -60,18 +65,31 @@ static oxp_status add_initializers(importer *im)
                 "the model has %zu sparse initializers, which are not supported", g->n_sparse);
     for (size_t i = 0; i < g->initializer.n; i++) {
         const oxp_pb_tensor *pb = &g->initializer.items[i];
-        oxp_tensor tensor;
-        OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, &tensor));
-        OXP_TRY(add_constant(im, pb->name, &tensor, "initializer"));
-        if (!oxp_dtype_is_float(tensor.dtype)) continue;
-        im->model->parameters += (uint64_t)oxp_shape_elements(&tensor.shape);
-        im->model->parameter_bytes += oxp_tensor_bytes(&tensor);
+        oxp_tensor *tensor;
+        OXP_TRY(new_tensor(im, &tensor));
+        OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, tensor));
+        OXP_TRY(add_constant(im, pb->name, tensor, "initializer"));
+        if (!oxp_dtype_is_float(tensor->dtype)) continue;
+        im->model->parameters += (uint64_t)oxp_shape_elements(&tensor->shape);
+        im->model->parameter_bytes += oxp_tensor_bytes(tensor);
     }
     return OXP_OK;
 }
 
+/* An attribute's tensor; calls of a function share the one of its node. */
+static oxp_status import_value(importer *im, oxp_pb_tensor *pb, const oxp_tensor **out)
+{
+    oxp_tensor *tensor;
+    *out = pb->made;
+    if (*out) return OXP_OK;
+    OXP_TRY(new_tensor(im, &tensor));
+    OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, tensor));
+    *out = pb->made = tensor;
+    return OXP_OK;
+}
+
 /* The number or list of a Constant node as a tensor of the arena's. */
-static oxp_status constant_values(importer *im, const oxp_pb_attr *a, oxp_tensor *out)
+static oxp_status constant_values(importer *im, const oxp_pb_attr *a, const oxp_tensor **out)
 {
     const bool is_int = a->type == OXP_PB_INT || a->type == OXP_PB_INTS;
     const bool is_list = a->type == OXP_PB_INTS || a->type == OXP_PB_FLOATS;
@@ -84,9 +102,12 @@ static oxp_status constant_values(importer *im, const oxp_pb_attr *a, oxp_tensor
         const float real = is_int ? 0 : (float)(is_list ? a->floats.items[i] : a->f);
         memcpy(data + i * size, is_int ? (const void *)&whole : (const void *)&real, size);
     }
-    *out = (oxp_tensor){.dtype = is_int ? OXP_I64 : OXP_F32,
-                        .shape = {.rank = is_list, .dim = {(int64_t)n}},
-                        .data = data};
+    oxp_tensor *tensor;
+    OXP_TRY(new_tensor(im, &tensor));
+    *tensor = (oxp_tensor){.dtype = is_int ? OXP_I64 : OXP_F32,
+                           .shape = {.rank = is_list, .dim = {(int64_t)n}},
+                           .data = data};
+    *out = tensor;
     return OXP_OK;
 }
 
@@ -98,12 +119,12 @@ static oxp_status add_constant_nodes(importer *im)
         im->ctx->node = node->name;
         im->ctx->op = node->op_type;
         const oxp_pb_attr *a = node->attrs[0];
-        oxp_tensor tensor;
+        const oxp_tensor *tensor = NULL;
         if (a->type == OXP_PB_TENSOR)
-            OXP_TRY(oxp_tensor_import(im->ctx, &im->source, a->t, &tensor));
+            OXP_TRY(import_value(im, a->t, &tensor));
         else
             OXP_TRY(constant_values(im, a, &tensor));
-        OXP_TRY(add_constant(im, node->out[0], &tensor, "output of a Constant"));
+        OXP_TRY(add_constant(im, node->out[0], tensor, "output of a Constant"));
     }
     im->ctx->node = im->ctx->op = NULL;
     return OXP_OK;
@@ -209,13 +230,9 @@ static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out
         out->n = a->floats.n;
         out->floats = a->floats.items;
         break;
-    default: { /* a tensor: support.c let nothing else pass */
-        oxp_tensor *t = OXP_NEW(im->arena, oxp_tensor, 1);
-        OXP_NOMEM_IF(ctx, t);
+    default: /* a tensor: support.c let nothing else pass */
         out->type = OXP_ATTR_TENSOR;
-        out->t = t;
-        return oxp_tensor_import(ctx, &im->source, a->t, t);
-    }
+        return import_value(im, a->t, &out->t);
     }
     return OXP_OK;
 }

@@ -242,7 +242,6 @@ static void read_type(const reader *outer, const oxp_wire_field *field, oxp_pb_v
             continue;
         }
         if (!enter(&r, &f, out, &tensor)) return;
-        out->is_tensor = true;
         for (oxp_wire_field t; oxp_wire_next(&tensor.w, &t);) {
             if (t.number == 1) out->dtype = oxp_wire_int(&tensor.w, &t);
             if (t.number == 2) read_shape(&tensor, &t, out);

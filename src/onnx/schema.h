@@ -33,6 +33,7 @@ typedef struct oxp_pb_tensor { /* TensorProto */
     oxp_bytes raw; /* size 0 when absent */
     bool is_external, has_segment;
     oxp_bytes body; /* the message itself: its typed data is read when it is converted */
+    const struct oxp_tensor *made; /* once it was converted as an attribute's value */
 } oxp_pb_tensor;
 
 typedef enum oxp_pb_attr_type {
@@ -76,7 +77,7 @@ typedef struct oxp_pb_dim { /* TensorShapeProto.Dimension */
 
 typedef struct oxp_pb_value { /* ValueInfoProto */
     const char *name;
-    bool is_tensor, is_other; /* a tensor; a sequence, map ...; neither: no type given */
+    bool is_other; /* a sequence, map ... */
     int64_t dtype;
     bool has_shape;
     OXP_PB_LIST(oxp_pb_dim) dims;

@@ -202,7 +202,6 @@ oxp_status oxp_tensor_import(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_
     size_t count, bytes;
     char text[OXP_SHAPE_TEXT];
     *out = (oxp_tensor){.dtype = oxp_pb_dtype(pb->dtype), .data = &nothing};
-    ctx->offset = (uint64_t)(pb->body.data - source->file->bytes.data);
     OXP_FAIL_IF(ctx, out->dtype == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
                 "tensor '%s' holds %s, which cannot be explained", pb->name,
                 oxp_pb_dtype_name(pb->dtype));

@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct pb {
-    uint8_t data[8192];
+    uint8_t data[1 << 15];
     size_t n;
 } pb;
 

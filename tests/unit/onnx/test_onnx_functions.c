@@ -205,6 +205,41 @@ static void test_doubling_is_limited(void **state)
                    "local functions call each other");
 }
 
+/* Few nodes, but each call repeats a long name, or a long list. */
+static void test_repetition_is_limited(void **state)
+{
+    (void)state;
+    static char name[6001];
+    memset(name, 'n', sizeof name - 1);
+    pb names = function("Names", "x", "y"), lists = function("Lists", "x", "y");
+    pb outer = function("Outer", "x", "y"), list = pb_attr("value_ints", 7);
+    for (int i = 0; i < 300; i++) add(&names, pb_node("Relu", "t", "t", ""));
+    for (int i = 0; i < 6000; i++) pb_varint(&list, i % 2 ? 1 : 8 << 3);
+    add(&lists, pb_node_with(pb_node("Constant", "", "y", ""), list));
+    for (int i = 0; i < 150; i++) add(&outer, call("Names", "x", "a", ""));
+    const pb functions[] = {names, lists, outer};
+    pb g = pb_graph();
+    pb_add_node(&g, call("Outer", "x", "y", name));
+    expect_refusal(import_calls(&g, functions, 3), OXP_ELIMIT, "more than 256 MiB of graph");
+    pb many = function("Many", "x", "y");
+    for (int i = 0; i < 170; i++) add(&many, call("Lists", "x", "", ""));
+    pb more = function("More", "x", "y");
+    for (int i = 0; i < 170; i++) add(&more, call("Many", "x", "", ""));
+    const pb nested[] = {lists, many, more};
+    expect_refusal(import_call(call("More", "x", "y", ""), nested, 3), OXP_ELIMIT,
+                   "more than 256 MiB of graph");
+}
+
+static void test_attributes_are_limited(void **state)
+{
+    (void)state;
+    pb node = pb_node("Relu", "x", "y", "");
+    for (int i = 0; i < 257; i++) pb_bytes(&node, 5, "", 0);
+    pb g = pb_graph();
+    pb_add_node(&g, node);
+    expect_refusal(import_graph(&g, 13), OXP_ELIMIT, "257 attributes, at most 256");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +250,8 @@ int main(void)
         cmocka_unit_test(test_a_function_has_its_own_opset),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_doubling_is_limited),
+        cmocka_unit_test(test_repetition_is_limited),
+        cmocka_unit_test(test_attributes_are_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
