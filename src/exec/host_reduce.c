@@ -7,7 +7,7 @@
 #include "exec/host.h"
 #include <math.h>
 
-enum { SIDE = 256, CHUNK = 512 };
+enum { SIDE = 256 };
 
 typedef struct axes {
     int rank;
@@ -66,19 +66,18 @@ OXP_SIMD static void fold_side(oxp_reduce kind, double *acc, const float *x, int
     }
 }
 
-OXP_SIMD static float sum_run(const float *x, int64_t n)
+OXP_SIMD static double sum_run(const float *x, int64_t n)
 {
-    float sum = 0.0f;
+    double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) sum += x[i];
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i];
     return sum;
 }
 
 static double fold_run(oxp_reduce kind, double acc, const float *x, int64_t n)
 {
     if (kind == OXP_REDUCE_SUM || kind == OXP_REDUCE_MEAN)
-        for (int64_t at = 0; at < n; at += CHUNK)
-            acc += (double)sum_run(x + at, n - at < CHUNK ? n - at : CHUNK);
+        acc += sum_run(x, n);
     else if (kind == OXP_REDUCE_PROD)
         for (int64_t i = 0; i < n; i++) acc *= (double)x[i];
     else if (kind == OXP_REDUCE_MAX)

@@ -50,22 +50,26 @@ static void test_relative_error(void **state)
             const double error = want == 0.0 ? fabs(got) : fabs(got - want) / fabs(want);
             if (!(error <= worst)) worst = error;
         }
-        if (!(worst <= c->tolerance)) fail_msg("%s: relative error %g exceeds %g", c->name, worst, c->tolerance);
+        if (!(worst <= c->tolerance))
+            fail_msg("%s: relative error %g exceeds %g", c->name, worst, c->tolerance);
     }
 }
 
 static void test_special_values(void **state)
 {
     (void)state;
-    assert_true(isnan(oxp_expf(NAN)) && isnan(oxp_logf(NAN)) && isnan(oxp_tanhf(NAN)) && isnan(oxp_erff(NAN)));
+    assert_true(isnan(oxp_expf(NAN)) && isnan(oxp_logf(NAN)) && isnan(oxp_tanhf(NAN)) &&
+                isnan(oxp_erff(NAN)));
     assert_true(isnan(oxp_sigmoidf(NAN)) && isnan(oxp_softplusf(NAN)) && isnan(oxp_logf(-1.0f)));
     assert_true(oxp_expf(INFINITY) == INFINITY && oxp_expf(100.0f) == INFINITY);
     assert_true(oxp_expf(-INFINITY) < 1e-44f && oxp_expf(-1000.0f) >= 0.0f);
     assert_true(oxp_expf(0.0f) == 1.0f && oxp_logf(1.0f) == 0.0f);
     assert_true(oxp_logf(0.0f) == -INFINITY && oxp_logf(INFINITY) == INFINITY);
     assert_true(fabs((double)oxp_logf(FLT_TRUE_MIN) - log((double)FLT_TRUE_MIN)) < 1e-5);
-    assert_true(oxp_tanhf(INFINITY) == 1.0f && oxp_tanhf(-INFINITY) == -1.0f && oxp_tanhf(0.0f) == 0.0f);
-    assert_true(oxp_erff(INFINITY) == 1.0f && oxp_erff(-INFINITY) == -1.0f && signbit(oxp_erff(-0.0f)));
+    assert_true(oxp_tanhf(INFINITY) == 1.0f && oxp_tanhf(-INFINITY) == -1.0f &&
+                oxp_tanhf(0.0f) == 0.0f);
+    assert_true(oxp_erff(INFINITY) == 1.0f && oxp_erff(-INFINITY) == -1.0f &&
+                signbit(oxp_erff(-0.0f)));
     assert_true(oxp_sigmoidf(INFINITY) == 1.0f && oxp_sigmoidf(-INFINITY) == 0.0f);
     /* Denormal results lose digits but not their size. */
     assert_true(fabs((double)oxp_expf(-95.0f) / exp(-95.0) - 1.0) < 1e-2);
