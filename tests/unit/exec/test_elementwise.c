@@ -15,7 +15,7 @@ static void test_unary(void **state)
         for (int last = 0; last < 2; last++) {
             rig r;
             rig_start(&r);
-            oxp_val x = rig_input(&r, SHAPE(2, 7, 61, 33), OXP_VALUE_INPUT);
+            oxp_val x = rig_input(&r, SHAPE(2, 7, 41, 33), OXP_VALUE_INPUT);
             if (last) x = rig_last(&r, x);
             rig_output(&r, oxp_b_unary(&r.b, unary[k], x));
             rig_compare(&r, 1e-6, unary[k]->name);
@@ -82,7 +82,7 @@ static void test_binary_broadcasts(void **state)
         {SHAPE(2, 3, 40, 5), SHAPE(2, 3, 40, 5)}, {SHAPE(2, 3, 40, 5), SHAPE(3, 1, 1)},
         {SHAPE(2, 3, 40, 5), SHAPE(2, 3, 1, 1)},  {SHAPE(2, 3, 40, 5), SHAPE(2, 1, 40, 5)},
         {SHAPE(2, 3, 40, 5), SHAPE(40, 1)},       {SHAPE(2, 3, 40, 5), SHAPE(1)},
-        {SHAPE(1, 3, 200, 100), SHAPE(3, 1, 1)},  {SHAPE(1, 300, 9, 20), SHAPE(1, 300, 1, 1)},
+        {SHAPE(1, 3, 100, 60), SHAPE(3, 1, 1)},  {SHAPE(1, 150, 7, 17), SHAPE(1, 150, 1, 1)},
         {SHAPE(2, 1, 1, 5), SHAPE(2, 3, 40, 1)},  {SHAPE(1, 1, 6, 5), SHAPE(1, 3, 1, 1)},
         {SHAPE(1, 1, 1, 1), SHAPE(2, 3, 4, 5)},   {SHAPE(2, 3, 4, 5), SHAPE(2, 3, 4, 1)},
     };

@@ -265,7 +265,7 @@ static void test_each_allocation_fails_once(void **state)
             assert_int_equal(f.live, 0);
         }
         assert_int_equal(status, OXP_OK);
-        assert_true(n > 10);
+        assert_true(n > 5);
         rig_end(&r);
     }
 }
