@@ -266,6 +266,14 @@ static void test_opsets(void **state)
     imported im = import_bytes(m.data, m.n, NULL, 0);
     expect_ok(&im);
     imported_free(&im);
+    pb foreign = pb_graph(), node = pb_node("Scaler", "x", "y", "s"); /* needs no opset of ours */
+    pb_text(&node, 7, "ai.onnx.ml");
+    pb_add_node(&foreign, node);
+    m = (pb){.n = 0};
+    pb_int(&m, 1, 8);
+    pb_msg(&m, 7, &foreign);
+    expect_refusal(import_bytes(m.data, m.n, NULL, 0), OXP_EUNSUPPORTED,
+                   "ai.onnx.ml::Scaler at 's'");
 }
 
 /* ---- constants and opset differences ---- */
