@@ -69,4 +69,7 @@ void oxp_core_free(oxp_core *core);
 oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *const *feed, double *score_rows, double *prob_rows);
 oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows, double *const *out);
 
+/* seed (one row, zeros) += dY/dtarget for this side: +1 at the target, -1 at the contrast. */
+void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed);
+
 #endif

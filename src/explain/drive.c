@@ -9,30 +9,13 @@ size_t oxp_rows_width(const oxp_drive *d)
     return d->core->width;
 }
 
-/* The contrast's own kind: TOP and CLASS are classes, the others as they are. */
-static double side_score(const oxp_core *core, oxp_target_kind kind, int64_t index, const double *row)
-{
-    const oxp_classes *c = &core->classes;
-    double sum = 0.0;
-    switch (kind) {
-    case OXP_TARGET_ELEMENT:
-        return row[index];
-    case OXP_TARGET_SUM:
-        for (int64_t i = 0; i < c->count; i++)
-            sum += row[i];
-        return sum;
-    default:
-        return oxp_class_score(c, core->score.space, row, index);
-    }
-}
-
 static double explained_score(const oxp_drive *d, const oxp_side *side, const double *row)
 {
-    const double score = side_score(d->core, d->target->kind, side->index, row);
-    return side->contrast < 0 ? score : score - side_score(d->core, d->contrast->kind, side->contrast, row);
+    const double score = oxp_target_score(&d->core->classes, d->core->score.space, d->target->kind, side->index, row);
+    return side->contrast < 0 ? score : score - oxp_target_score(&d->core->classes, d->core->score.space, d->contrast->kind, side->contrast, row);
 }
 
-static void seed_row(const oxp_drive *d, const oxp_side *side, double *seed)
+void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed)
 {
     oxp_seed_add(&d->core->classes, d->target->kind, side->index, 1.0, seed);
     if (side->contrast >= 0)
@@ -56,7 +39,7 @@ static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const 
     for (size_t r = 0; r < n; r++) {
         if (score)
             score[first + r] = explained_score(d, &side[first + r], rows + r * count);
-        seed_row(d, &side[first + r], seeds + r * count);
+        oxp_side_seed(d, &side[first + r], seeds + r * count);
     }
     return out ? oxp_core_backward(d->ctx, core, n, seeds, to) : OXP_OK;
 }

@@ -111,13 +111,6 @@ static oxp_status resolve(oxp_ctx *ctx, const oxp_session *s, oxp_items *items, 
     return OXP_OK;
 }
 
-static void seed_side(const oxp_drive *d, const oxp_side *side, double *seed)
-{
-    oxp_seed_add(&d->core->classes, d->target->kind, side->index, 1.0, seed);
-    if (side->contrast >= 0)
-        oxp_seed_add(&d->core->classes, d->contrast->kind, side->contrast, -1.0, seed);
-}
-
 oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
 {
     oxp_core *core = s->core;
@@ -137,7 +130,7 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
         memset(seeds, 0, core->width * count * sizeof(double));
         for (size_t r = 0; r < n; r++) {
             OXP_TRY(resolve(ctx, s, items, first + r));
-            seed_side(d, &d->side[first + r], seeds + r * count);
+            oxp_side_seed(d, &d->side[first + r], seeds + r * count);
         }
         if (one_pass)
             OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));

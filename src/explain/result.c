@@ -95,12 +95,10 @@ static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
         oxp_item *item = &e->items[i];
         const double *row = items->top_rows + i * (size_t)core->classes.count;
         const double *prob = core->prob_output == SIZE_MAX ? NULL : items->prob_rows + i * (size_t)core->classes.count;
-        const bool element = d->target->kind == OXP_TARGET_ELEMENT || d->target->kind == OXP_TARGET_SUM;
         *item = (oxp_item){.target = d->side[i].index, .contrast = d->side[i].contrast, .gap = d->gap[i]};
-        item->score = element ? row[d->side[i].index] : oxp_class_score(&core->classes, core->score.space, row, d->side[i].index);
-        if (d->side[i].contrast >= 0)
-            item->contrast_score = element ? row[d->side[i].contrast]
-                                           : oxp_class_score(&core->classes, core->score.space, row, d->side[i].contrast);
+        item->score = oxp_target_score(&core->classes, core->score.space, d->target->kind, item->target, row);
+        if (item->contrast >= 0)
+            item->contrast_score = oxp_target_score(&core->classes, core->score.space, d->contrast->kind, item->contrast, row);
         item->top = OXP_NEW(arena, oxp_top, s->settings.top_k + 1);
         OXP_NOMEM_IF(ctx, item->top);
         if (s->settings.target_tensor == OXP_NO_VAL)

@@ -126,6 +126,21 @@ double oxp_class_score(const oxp_classes *c, oxp_space space, const double *row,
     return space == OXP_SPACE_PROB ? (double)(c->outer * c->inner) - sum : -sum;
 }
 
+double oxp_target_score(const oxp_classes *c, oxp_space space, oxp_target_kind kind, int64_t index, const double *row)
+{
+    double sum = 0.0;
+    switch (kind) {
+    case OXP_TARGET_ELEMENT:
+        return row[index];
+    case OXP_TARGET_SUM:
+        for (int64_t i = 0; i < c->count; i++)
+            sum += row[i];
+        return sum;
+    default:
+        return oxp_class_score(c, space, row, index);
+    }
+}
+
 /* The rank-th largest class score, rank from 1; ties go to the smaller index. */
 static int64_t ranked(const oxp_classes *c, oxp_space space, const double *row, int64_t rank)
 {

@@ -29,6 +29,8 @@ oxp_classes oxp_classes_of(const oxp_shape *target, const oxp_score *score, bool
 
 /* Score of class c (or element, for targets that are not classes) in a row. */
 double oxp_class_score(const oxp_classes *c, oxp_space space, const double *row, int64_t index);
+/* Score of any kind of target: a class, an element, the sum of the row. */
+double oxp_target_score(const oxp_classes *c, oxp_space space, oxp_target_kind kind, int64_t index, const double *row);
 /* Resolves a target against a row of scores: class index, or flat element. `but`: an index to leave out of TOP (-1: none). */
 oxp_status oxp_target_resolve(oxp_ctx *ctx, const oxp_classes *c, oxp_space space, oxp_target target, const double *row, int64_t but,
                               int64_t *index);
