@@ -121,11 +121,16 @@ static oxp_status find_passes(run *r, const char *names, oxp_pass_fn *passes, si
     static const struct {
         const char *name;
         oxp_pass_fn fn;
-    } known[] = {{"raise", oxp_opt_raise}, {"merge", oxp_opt_merge}, {"tidy", oxp_opt_tidy}, {"fuse", oxp_opt_fuse}};
+    } known[] = {{"raise", oxp_opt_raise},
+                 {"merge", oxp_opt_merge},
+                 {"tidy", oxp_opt_tidy},
+                 {"fuse", oxp_opt_fuse}};
     for (*n = 0; *names && *n < 8;) {
         const size_t len = strcspn(names, " ");
         size_t i = 0;
-        while (i < OXP_COUNT(known) && (strlen(known[i].name) != len || strncmp(known[i].name, names, len) != 0)) i++;
+        while (i < OXP_COUNT(known) &&
+               (strlen(known[i].name) != len || strncmp(known[i].name, names, len) != 0))
+            i++;
         OXP_FAIL_IF(&r->ctx, i == OXP_COUNT(known), OXP_EINVAL, "unknown pass at '%s'", names);
         passes[(*n)++] = known[i].fn;
         names += len + strspn(names + len, " ");
@@ -136,7 +141,8 @@ static oxp_status find_passes(run *r, const char *names, oxp_pass_fn *passes, si
 enum { MAX_FOLLOW = 32 };
 
 /* The outputs, then the kept values by name. */
-static oxp_status find_followed(run *r, const oxp_graph *g, const char *names, oxp_val *follow, size_t *n)
+static oxp_status find_followed(run *r, const oxp_graph *g, const char *names, oxp_val *follow,
+                                size_t *n)
 {
     for (*n = 0; *n < g->n_outputs && *n < MAX_FOLLOW; (*n)++) follow[*n] = g->outputs[*n];
     while (*names && *n < MAX_FOLLOW) {
@@ -152,12 +158,15 @@ static oxp_status find_followed(run *r, const oxp_graph *g, const char *names, o
 /* Numbers in [-2, 2) from a counter; integers are 0 or 1. */
 static oxp_status make_numbers(run *r, const oxp_value *v, uint32_t seed, oxp_tensor *out)
 {
-    OXP_TRY(oxp_tensor_new(&r->ctx, r->arena, v->dtype == OXP_F32 ? OXP_F64 : v->dtype, &v->shape, out));
+    OXP_TRY(oxp_tensor_new(&r->ctx, r->arena, v->dtype == OXP_F32 ? OXP_F64 : v->dtype, &v->shape,
+                           out));
     const size_t size = oxp_dtype_size(out->dtype);
     for (int64_t i = 0; i < oxp_shape_elements(&v->shape); i++) {
         seed = seed * 1664525u + 1013904223u;
-        const double unit = (double)(seed >> 8) / (double)(1u << 24), number = v->dtype == OXP_F32 ? 4 * unit - 2 : floor(2 * unit);
-        oxp_convert((char *)(uintptr_t)out->data + (size_t)i * size, out->dtype, &number, OXP_F64, 1);
+        const double unit = (double)(seed >> 8) / (double)(1u << 24),
+                     number = v->dtype == OXP_F32 ? 4 * unit - 2 : floor(2 * unit);
+        oxp_convert((char *)(uintptr_t)out->data + (size_t)i * size, out->dtype, &number, OXP_F64,
+                    1);
     }
     return OXP_OK;
 }
@@ -188,12 +197,14 @@ static oxp_status evaluate(run *r, const oxp_graph *g, const oxp_tensor ***value
     return oxp_test_eval(&r->ctx, r->arena, g, inputs, *values);
 }
 
-static oxp_status same_numbers(run *r, const oxp_tensor *a, const oxp_tensor *b, double tolerance, const char *what, size_t k)
+static oxp_status same_numbers(run *r, const oxp_tensor *a, const oxp_tensor *b, double tolerance,
+                               const char *what, size_t k)
 {
     OXP_FAIL_IF(&r->ctx, !a != !b || (a && !oxp_shape_equal(&a->shape, &b->shape)), OXP_EINTERNAL,
                 "%s %zu has another shape afterwards", what, k);
     double largest = 1.0;
-    for (int64_t i = 0; a && i < oxp_shape_elements(&a->shape); i++) largest = fmax(largest, fabs(oxp_tensor_get(a, i)));
+    for (int64_t i = 0; a && i < oxp_shape_elements(&a->shape); i++)
+        largest = fmax(largest, fabs(oxp_tensor_get(a, i)));
     for (int64_t i = 0; a && i < oxp_shape_elements(&a->shape); i++) {
         const double x = oxp_tensor_get(a, i), y = oxp_tensor_get(b, i);
         OXP_FAIL_IF(&r->ctx, !(fabs(x - y) <= tolerance * largest), OXP_EINTERNAL,
@@ -202,10 +213,11 @@ static oxp_status same_numbers(run *r, const oxp_tensor *a, const oxp_tensor *b,
     return OXP_OK;
 }
 
-static oxp_status check_numbers(run *r, const test_case *c, oxp_graph *before, oxp_graph *after, const oxp_val *old,
-                                const oxp_val *new, size_t n)
+static oxp_status check_numbers(run *r, const test_case *c, oxp_graph *before, oxp_graph *after,
+                                const oxp_val *old, const oxp_val *new, size_t n)
 {
-    const double tolerance = strstr(c->passes, "merge") ? 1e-6 : 1e-12; /* merged weights are float32 */
+    const double tolerance =
+        strstr(c->passes, "merge") ? 1e-6 : 1e-12; /* merged weights are float32 */
     oxp_val grads[2][MAX_FOLLOW];
     size_t n_grads = 0;
     if (!strstr(c->passes, "fuse") && oxp_value_of(before, old[0])->dtype == OXP_F32) {
@@ -215,7 +227,8 @@ static oxp_status check_numbers(run *r, const test_case *c, oxp_graph *before, o
     const oxp_tensor **x, **y;
     OXP_TRY(evaluate(r, before, &x));
     OXP_TRY(evaluate(r, after, &y));
-    for (size_t i = 0; i < n; i++) OXP_TRY(same_numbers(r, x[old[i]], y[new[i]], tolerance, "value", i));
+    for (size_t i = 0; i < n; i++)
+        OXP_TRY(same_numbers(r, x[old[i]], y[new[i]], tolerance, "value", i));
     for (size_t i = 0; i < n_grads; i++)
         OXP_TRY(same_numbers(r, x[grads[0][i]], y[grads[1][i]], tolerance, "gradient", i));
     return OXP_OK;
@@ -239,7 +252,8 @@ static oxp_status run_case(run *r, const test_case *c, const char **found, const
     *wanted = c->expect ? c->expect : "";
     if (c->unchanged) OXP_TRY(normal_text(r, before, wanted));
     for (size_t i = 0; i < n; i++) {
-        const char *name = oxp_value_of(before, old[i])->name, *now = new[i] ? oxp_value_of(after, new[i])->name : NULL;
+        const char *name = oxp_value_of(before, old[i])->name,
+                   *now = new[i] ? oxp_value_of(after, new[i])->name : NULL;
         OXP_FAIL_IF(&r->ctx, !new[i] || (name && (!now || strcmp(now, name) != 0)), OXP_EINTERNAL,
                     "the value '%s' was lost", name ? name : "?");
     }
@@ -253,7 +267,8 @@ static bool try_case(const char *path, test_case *c, bool update)
     const char *found = "", *wanted = "";
     const oxp_status status = run_case(&r, c, &found, &wanted);
     const bool ok = status == OXP_OK && (strcmp(found, wanted) == 0 || (update && !c->unchanged));
-    if (!ok) printf("%s: %s: %s\n", path, c->name, status == OXP_OK ? "another graph" : r.error.message);
+    if (!ok)
+        printf("%s: %s: %s\n", path, c->name, status == OXP_OK ? "another graph" : r.error.message);
     if (!ok && status == OXP_OK) printf("--- expected\n%s--- found\n%s", wanted, found);
     if (update && !c->unchanged && found[0]) {
         free(c->expect);
@@ -276,7 +291,8 @@ static void write_cases(const char *path, const char *head, const test_case *cas
         fprintf(f, "case: %s\npasses: %s\n", c->name, c->passes);
         if (c->keep[0]) fprintf(f, "keep: %s\n", c->keep);
         fprintf(f, "graph:\n%s", c->graph ? c->graph : "");
-        fprintf(f, c->unchanged ? "expect: unchanged\n" : "expect:\n%s", c->expect ? c->expect : "");
+        fprintf(f, c->unchanged ? "expect: unchanged\n" : "expect:\n%s",
+                c->expect ? c->expect : "");
         fputs(i + 1 < n ? "\n" : "", f);
     }
     fclose(f);
