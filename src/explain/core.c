@@ -244,10 +244,6 @@ static oxp_status build_program(compile_state *s)
                                       .max_memory = set->max_memory, .profile = s->ctx->log != NULL};
     s->ctx->stage = OXP_STAGE_COMPILE;
     OXP_TRY(oxp_program_new(s->ctx, core->g, core->net->weights, &options, &core->program));
-    const oxp_cost cost = oxp_program_cost(core->program);
-    oxp_ctx_log(s->ctx, "compile", "%s: %zu rows, %u steps, %llu workspace bytes, %u reorders",
-                core->params ? core->params->method->info.name : "forward", core->width, cost.steps,
-                (unsigned long long)cost.workspace_bytes, cost.reorders);
     return OXP_OK;
 }
 
