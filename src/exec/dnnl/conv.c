@@ -154,21 +154,21 @@ static dnnl_status_t offer(oxp_lower *lw, const oxp_conv_form *f, dnnl_primitive
     return status;
 }
 
-/* An implementation of the form: a fast one, or with `slow_too` the first there is. *o is empty when there is none. */
+/* An implementation of the form: a fast one, or with `slow_too` the first there is. *o is empty when there is none.
+ * The one on gemm adds a channels-last residual wrongly (oneDNN 2.6.3). */
 static oxp_status find_offer(oxp_lower *lw, const oxp_conv_form *f, dnnl_primitive_attr_t attr,
-                             const oxp_conv_desc *d, bool slow_too, oxp_offers *o)
+                             const oxp_conv_desc *d, bool residual, bool slow_too, oxp_offers *o)
 {
-    const char *avoid = f->avoid;
-    for (;;) {
+    const char *const avoid[] = {f->avoid, NULL}, *const never = residual ? "gemm" : NULL;
+    for (int i = f->avoid == NULL; i < 2; i++) {
         const dnnl_status_t status = offer(lw, f, attr, d, o);
         const bool refused = status == dnnl_unimplemented || status == dnnl_invalid_arguments;
-        const bool found = status == dnnl_success && (slow_too || oxp_offers_pick(o, avoid));
-        if (found) return OXP_OK;
+        if (status == dnnl_success && (slow_too || oxp_offers_pick(o, avoid[i], never)))
+            return OXP_OK;
         oxp_offers_free(o);
         if (!refused) OXP_DNNL_TRY(lw->ctx, status);
-        if (avoid == NULL) return OXP_OK;
-        avoid = NULL;
     }
+    return OXP_OK;
 }
 
 static oxp_status bind_all(oxp_lower *lw, const conv_job *job, const conv_mds *m,
@@ -250,7 +250,7 @@ static oxp_status try_form(oxp_lower *lw, const conv_job *job, const oxp_conv_fo
     fill_desc(&form->conv, &m, job->bias != OXP_NO_VAL, &d);
     oxp_status status = oxp_attr_make(lw, &spec, &attr);
     if (status == OXP_OK) {
-        status = find_offer(lw, form, attr, &d, slow_too, &o);
+        status = find_offer(lw, form, attr, &d, spec.add[0] != NULL, slow_too, &o);
         dnnl_primitive_attr_destroy(attr);
     }
     *done = status == OXP_OK && o.pd != NULL;

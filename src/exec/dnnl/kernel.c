@@ -66,12 +66,17 @@ const char *oxp_offers_impl(const oxp_offers *o)
     return impl;
 }
 
-bool oxp_offers_pick(oxp_offers *o, const char *avoid)
+static bool has(const char *impl, const char *word)
+{
+    return word != NULL && strstr(impl, word) != NULL;
+}
+
+bool oxp_offers_pick(oxp_offers *o, const char *avoid, const char *never)
 {
     for (;;) {
         const char *impl = oxp_offers_impl(o);
         if (*impl == '\0' || oxp_impl_is_slow(impl)) return false;
-        if (avoid == NULL || strstr(impl, avoid) == NULL) return true;
+        if (!has(impl, avoid) && !has(impl, never)) return true;
         if (oxp_offers_next(o) != dnnl_success) return false;
     }
 }

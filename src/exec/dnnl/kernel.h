@@ -54,9 +54,9 @@ typedef struct oxp_kernel {
 bool oxp_impl_is_slow(const char *impl);
 /* The implementation at hand; "" when there is none. */
 const char *oxp_offers_impl(const oxp_offers *o);
-/* Moves to the first implementation that is neither slow nor contains `avoid` (may be NULL); then to
- * the first that is not slow. False when all are slow: the offers are used up. */
-bool oxp_offers_pick(oxp_offers *o, const char *avoid);
+/* Moves to the first implementation whose name contains neither of two words (may be NULL). False, and the
+ * offers are used up, when what is left is slow. */
+bool oxp_offers_pick(oxp_offers *o, const char *avoid, const char *never);
 
 /* The primitive of o, with its scratchpad. Bind the other roles afterwards. */
 oxp_status oxp_kernel_make(oxp_lower *lw, const oxp_offers *o, oxp_kernel *out);

@@ -178,7 +178,7 @@ static oxp_status find_offer(oxp_lower *lw, const matmul_mds *m, const plan *p, 
         o, dnnl->engine, attr, oxp_md_of(&m->of[OXP_MM_A]),
         oxp_md_of(constant ? &m->any : &m->of[OXP_MM_B]), bias, oxp_md_of(&m->of[OXP_MM_Y]));
     dnnl_primitive_attr_destroy(attr);
-    if (status == dnnl_success && (p->slow_too || oxp_offers_pick(o, NULL))) return OXP_OK;
+    if (status == dnnl_success && (p->slow_too || oxp_offers_pick(o, NULL, NULL))) return OXP_OK;
     oxp_offers_free(o);
     if (status != dnnl_unimplemented && status != dnnl_invalid_arguments)
         OXP_DNNL_TRY(lw->ctx, status);
