@@ -58,7 +58,7 @@ const oxp_method oxp_method_saliency = {
              .sentence = "Which input values change the score most when nudged.",
              .definition = "dY/dx; map: maximum over channels of the magnitude",
              .paper = "Simonyan, Vedaldi, Zisserman 2013, arXiv:1312.6034"},
-    .params = magnitude_params, .absolute = true, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2,
+    .params = magnitude_params, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2,
     .plan = oxp_plan_gradient,
 };
 
@@ -75,7 +75,7 @@ const oxp_method oxp_method_contrastive_gradient = {
              .is_contrastive = 1, .sentence = "Which input values decide between the target and another class.",
              .definition = "d(Y_c - Y_c')/dx; map: maximum over channels of the magnitude (tokens: L1 norm)",
              .paper = "Yin, Neubig 2022, arXiv:2202.10419"},
-    .params = contrast_params, .flags = OXP_METHOD_CONTRASTIVE, .absolute = true, .channels = OXP_CHANNELS_MAX,
+    .params = contrast_params, .flags = OXP_METHOD_CONTRASTIVE, .channels = OXP_CHANNELS_MAX,
     .features = OXP_CHANNELS_L1, .plan = oxp_plan_gradient,
 };
 

@@ -106,7 +106,7 @@ const oxp_method oxp_method_guided_backprop = {
              .sentence = "The gradient through active units that help the score only: sharp, but weakly tied to the class.",
              .definition = "the gradient with dx = max(dy,0) . f'(x) . 1[x>0] at every rectifier",
              .paper = "Springenberg et al. 2015, arXiv:1412.6806"},
-    .params = params, .absolute = true, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_guided,
+    .params = params, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_guided,
 };
 
 const oxp_method oxp_method_deconvnet = {
@@ -114,5 +114,5 @@ const oxp_method oxp_method_deconvnet = {
              .sentence = "The gradient with rectified backward signals: shows what pattern would excite the score.",
              .definition = "the gradient with dx = max(dy,0) at every rectifier, forward mask ignored",
              .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
-    .params = params, .absolute = true, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_deconvnet,
+    .params = params, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_deconvnet,
 };

@@ -32,7 +32,6 @@ struct oxp_method {
     oxp_method_info info;
     const oxp_param_info *params; /* info.param_count of them */
     uint32_t flags;
-    bool absolute;                /* default of the parameter "abs": the map takes magnitudes first */
     oxp_channels channels;        /* default reduction for channels of grids */
     oxp_channels features;        /* default reduction for embeddings of tokens */
     oxp_status (*plan)(oxp_task *t);

@@ -115,6 +115,6 @@ const oxp_method oxp_method_smoothgrad = {
              .sentence = "The gradient with its fine noise averaged away.",
              .definition = "mean of another method over x + N(0, (level (max - min))^2)",
              .paper = "Smilkov et al. 2017, arXiv:1706.03825"},
-    .params = params, .flags = OXP_METHOD_WRAPPER | OXP_METHOD_FEEDS, .absolute = true, .channels = OXP_CHANNELS_MAX,
+    .params = params, .flags = OXP_METHOD_WRAPPER | OXP_METHOD_FEEDS, .channels = OXP_CHANNELS_MAX,
     .features = OXP_CHANNELS_L2, .plan = plan, .drive = drive,
 };

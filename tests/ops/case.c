@@ -200,7 +200,7 @@ oxp_status case_parse(oxp_ctx *ctx, oxp_arena *arena, const char *row, op_case *
     char *state, *word = strtok_r(rest, " \t", &state);
     OXP_FAIL_IF(ctx, !word, OXP_EINVAL, "empty row");
     out->op = oxp_op_find(word);
-    OXP_FAIL_IF(ctx, !out->op, OXP_EINVAL, "unknown operator '%s'", word);
+    OXP_FAIL_IF(ctx, !out->op, OXP_EINVAL, "there is no operator '%s' in src/ops/ops.def", word);
     while ((word = strtok_r(NULL, " \t", &state)) != NULL)
         OXP_TRY(parse_word(ctx, arena, word, out));
     if (out->n_out == 0) out->n_out = out->op->min_out ? out->op->min_out : 1;

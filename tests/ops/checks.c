@@ -76,7 +76,6 @@ static int check_refused(oxp_ctx *ctx, oxp_arena *arena, const op_case *c)
     return 1;
 }
 
-#ifdef OPCHECK_EXEC
 /* Every graph output of `got` against the oracle's. */
 static int compare_outputs(const char *what, const subject *s, const value_set got,
                            const value_set want, double tolerance)
@@ -113,7 +112,6 @@ static int check_executor(oxp_ctx *ctx, oxp_arena *arena, const subject *s, cons
     oxp_weights_free(weights);
     return failures;
 }
-#endif
 
 /* The executors on one graph against the oracle. */
 static int check_executors(oxp_ctx *ctx, oxp_arena *arena, const subject *s, const feed *f,
@@ -132,7 +130,6 @@ static int check_executors(oxp_ctx *ctx, oxp_arena *arena, const subject *s, con
                 return 1;
             }
     }
-#ifdef OPCHECK_EXEC
     char name[64];
     snprintf(name, sizeof name, "plain %s", what);
     failures += check_executor(ctx, arena, s, f, want, OXP_EXEC_PLAIN, 1, name);
@@ -140,7 +137,6 @@ static int check_executors(oxp_ctx *ctx, oxp_arena *arena, const subject *s, con
         snprintf(name, sizeof name, "fused %s (%d threads)", what, threads);
         failures += check_executor(ctx, arena, s, f, want, OXP_EXEC_FUSED, threads, name);
     }
-#endif
     return failures;
 }
 
@@ -398,7 +394,6 @@ int check_gradient(oxp_ctx *ctx, oxp_arena *arena, const op_case *c)
 
 /* ---- speed ---- */
 
-#ifdef OPCHECK_EXEC
 static double now(void)
 {
     struct timespec t;
@@ -443,12 +438,3 @@ int check_speed(oxp_ctx *ctx, oxp_arena *arena, const op_case *c)
     oxp_weights_free(weights);
     return failures;
 }
-#else
-int check_speed(oxp_ctx *ctx, oxp_arena *arena, const op_case *c)
-{
-    OXP_UNUSED(arena);
-    OXP_UNUSED(c);
-    OXP_UNUSED(ctx);
-    return 0;
-}
-#endif

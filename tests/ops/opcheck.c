@@ -4,8 +4,8 @@
  *
  * list prints every operator with what it has and how many rows test it, and fails for an
  * operator that lacks its duties: infer, ref, lower or expand; a gradient or an expansion unless
- * it is declared non-differentiable; three rows. A failing row is printed as a command that
- * repeats it. */
+ * it is declared non-differentiable; its opset; three rows. A failing row is printed as a command
+ * that repeats it. */
 #include "ops/checks.h"
 
 #include <stdio.h>
@@ -26,6 +26,24 @@ static void count_row(runner *r, const op_case *c)
     for (size_t i = 0; i < oxp_op_count(); i++) r->rows[i] += oxp_op_at(i) == c->op && !c->refused;
 }
 
+/* What an operator's descriptor lacks, and what to do about it; NULL when nothing. Its rows can run only when
+ * infer and ref are there. */
+static const char *lacks(const oxp_op *op)
+{
+    const bool ours = (op->flags & OXP_OP_INTERNAL) != 0;
+    if (!op->infer) return "no infer: shapes of the outputs from those of the inputs";
+    if (!op->ref) return "no ref: the naive loop in double that everything is compared with";
+    if (!op->lower && !op->expand)
+        return "neither lower nor expand: the fast executor cannot run it";
+    if (!op->grad && !op->expand && !(op->flags & OXP_OP_NOT_DIFFERENTIABLE))
+        return "no gradient: give grad or expand, or declare it OXP_OP_NOT_DIFFERENTIABLE";
+    if (ours != (op->name[0] == '_') || ours != (op->since == 0))
+        return "an ONNX operator names its first opset in `since`; ours have the flag "
+               "OXP_OP_INTERNAL, a "
+               "name that starts with '_', and no `since`";
+    return NULL;
+}
+
 static void run_row(runner *r, const char *row, const char *file, int line)
 {
     oxp_error error = {OXP_OK};
@@ -39,7 +57,9 @@ static void run_row(runner *r, const char *row, const char *file, int line)
         failures = 1;
     } else {
         count_row(r, &c);
-        failures = r->check ? r->check(&ctx, arena, &c) : 0;
+        const char *why = r->check ? lacks(c.op) : NULL;
+        if (why) printf("  %s: %s\n", c.op->name, why);
+        failures = why ? 1 : r->check ? r->check(&ctx, arena, &c) : 0;
     }
     if (failures) {
         printf("FAIL %s:%d  repeat: %s --mode=%s '%s'\n", file, line, r->program, r->mode, row);
@@ -75,18 +95,17 @@ static void run_file(runner *r, const char *path)
 
 static bool lists(const oxp_op *op, unsigned rows)
 {
-    const bool stops = (op->flags & OXP_OP_NOT_DIFFERENTIABLE) != 0;
-    const char *gradient = stops        ? "none (declared)"
-                           : op->grad   ? "direct"
-                           : op->expand ? "expansion"
-                                        : "MISSING";
+    const char *why = lacks(op);
+    const char *gradient = op->flags & OXP_OP_NOT_DIFFERENTIABLE ? "none (declared)"
+                           : op->grad                            ? "direct"
+                           : op->expand                          ? "expansion"
+                                                                 : "MISSING";
     const char *fast = op->lower ? "direct" : op->expand ? "expansion" : "MISSING";
-    const bool good = op->infer && op->ref && (op->lower || op->expand) &&
-                      (op->grad || op->expand || stops) && rows >= MIN_ROWS;
-    printf("%-5s %-22s opset %-3d infer %-7s ref %-7s lower %-10s gradient %-16s rows %u\n",
-           good ? "" : "FAIL", op->name, op->since, op->infer ? "yes" : "MISSING",
-           op->ref ? "yes" : "MISSING", fast, gradient, rows);
-    return good;
+    printf("%-22s opset %-3d lower %-10s gradient %-16s rows %u\n", op->name, op->since, fast,
+           gradient, rows);
+    if (!why && rows < MIN_ROWS) why = "fewer than 3 rows: write some in a tests/ops/*.cases file";
+    if (why) printf("FAIL %s: %s\n", op->name, why);
+    return !why;
 }
 
 static int usage(void)

@@ -208,7 +208,6 @@ oxp_status subject_oracle(oxp_ctx *ctx, oxp_arena *arena, const subject *s, cons
 
 /* ---- executors ---- */
 
-#ifdef OPCHECK_EXEC
 static void end_program(void *p)
 {
     oxp_program_free(p);
@@ -248,4 +247,3 @@ oxp_status subject_run(oxp_ctx *ctx, oxp_arena *arena, const subject *s, oxp_pro
     }
     return OXP_OK;
 }
-#endif

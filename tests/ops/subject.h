@@ -3,6 +3,7 @@
 #ifndef OPCHECK_SUBJECT_H
 #define OPCHECK_SUBJECT_H
 
+#include "exec/program.h"
 #include "ops/case.h"
 
 typedef enum subject_form {
@@ -47,13 +48,10 @@ oxp_status feed_weights(oxp_ctx *ctx, oxp_arena *arena, const subject *s, uint64
 oxp_status subject_oracle(oxp_ctx *ctx, oxp_arena *arena, const subject *s, const feed *f,
                           value_set *out);
 
-#ifdef OPCHECK_EXEC
-#include "exec/program.h"
 /* The same by an executor: the graph's outputs, the rest NULL. */
 oxp_status subject_program(oxp_ctx *ctx, oxp_arena *arena, const subject *s, oxp_exec_kind kind,
                            int threads, oxp_weights *weights, oxp_program **out);
 oxp_status subject_run(oxp_ctx *ctx, oxp_arena *arena, const subject *s, oxp_program *p,
                        const feed *f, value_set *out);
-#endif
 
 #endif
