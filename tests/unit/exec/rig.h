@@ -20,11 +20,14 @@ typedef struct rig {
     oxp_build b;
     oxp_weights *weights;
     uint32_t draws; /* constants and feeds drawn so far */
+    int threads;    /* of the fused executor: 1 and 2 in turn */
 } rig;
 
 static inline void rig_start(rig *r)
 {
+    static int rigs;
     memset(r, 0, sizeof *r);
+    r->threads = 1 + rigs++ % 2;
     r->arena = oxp_arena_new(NULL);
     r->ctx = (oxp_ctx){.error = &r->error, .scratch = oxp_arena_new(NULL)};
     r->g = oxp_graph_new(r->arena);
@@ -40,8 +43,9 @@ static inline void rig_end(rig *r)
     oxp_arena_free(r->ctx.scratch);
 }
 
-#define SHAPE(...)                                                                                 \
-    oxp_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#define SHAPE(...)                                                          \
+    oxp_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
+                 (int64_t[]){__VA_ARGS__})
 
 static inline oxp_tensor rig_random(rig *r, oxp_shape shape, oxp_dtype dtype, double scale)
 {
@@ -50,7 +54,8 @@ static inline oxp_tensor rig_random(rig *r, oxp_shape shape, oxp_dtype dtype, do
     const oxp_rng rng = {.seed = 5, .item = r->draws++};
     double *data = (double *)(uintptr_t)t.data;
     for (int64_t i = 0; i < oxp_shape_elements(&shape); i++)
-        data[i] = (double)(float)(scale * oxp_rng_normal(&rng, (uint64_t)i)); /* exact in both executors */
+        data[i] = (double)(float)(scale *
+                                  oxp_rng_normal(&rng, (uint64_t)i)); /* exact in both executors */
     oxp_tensor out = t;
     if (dtype != OXP_F64) {
         assert_int_equal(oxp_tensor_new(&r->ctx, r->arena, dtype, &shape, &out), OXP_OK);
@@ -128,7 +133,8 @@ static inline double *rig_read(rig *r, const oxp_program *p, size_t output, size
 /* Runs both phases on both executors; every output must agree. Returns the fused program's cost. */
 static inline oxp_cost rig_compare(rig *r, double tolerance, const char *what)
 {
-    oxp_program *plain = rig_compile(r, OXP_EXEC_PLAIN, 1), *fused = rig_compile(r, OXP_EXEC_FUSED, 2);
+    oxp_program *plain = rig_compile(r, OXP_EXEC_PLAIN, 1),
+                *fused = rig_compile(r, OXP_EXEC_FUSED, r->threads);
     oxp_program *const both[2] = {plain, fused};
     assert_int_equal(oxp_graph_verify(&r->ctx, r->g), OXP_OK);
     for (int k = 0; k < 2; k++) {
