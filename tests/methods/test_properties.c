@@ -81,10 +81,13 @@ static void contrast_is_a_difference(void **state)
     const oxp_explanation b = test_explain(t, &(test_ask){.method = "saliency", .target = 0}, &x, 1);
     const oxp_explanation c = test_explain(
         t, &(test_ask){.method = "contrastive-gradient", .target = 1, .contrast = true, .contrast_class = 0}, &x, 1);
+    const oxp_explanation d = test_explain(
+        t, &(test_ask){.method = "contrastive-input-x-gradient", .target = 1, .contrast = true, .contrast_class = 0}, &x, 1);
     double most = 0.0;
     for (int64_t i = 0; i < oxp_shape_elements(&a.maps[0].raw.shape); i++) {
         const double difference = oxp_tensor_get(&a.maps[0].raw, i) - oxp_tensor_get(&b.maps[0].raw, i);
         assert_true(fabs(difference - oxp_tensor_get(&c.maps[0].raw, i)) < 1e-12);
+        assert_true(fabs(difference * oxp_tensor_get(&x, i) - oxp_tensor_get(&d.maps[0].raw, i)) < 1e-12);
         most = fmax(most, fabs(difference));
     }
     assert_true(most > 1e-3); /* the classes do differ */
