@@ -3,8 +3,8 @@
 
 #include "explain/boundary.h"
 #include "explain/roles.h"
-#include "opt/opt.h"
 #include "ops/specialise.h"
+#include "opt/opt.h"
 #include <string.h>
 
 typedef struct compile_state {
@@ -12,17 +12,16 @@ typedef struct compile_state {
     oxp_core *core;
     const oxp_graph *model;
     const oxp_input_shape *inputs;
-    const oxp_val *at;       /* model values attributed to; n_at 0: auto layer */
+    const oxp_val *at; /* model values attributed to; n_at 0: auto layer */
     size_t n_at;
-    bool varies;             /* the drive changes what is fed */
+    bool varies; /* the drive changes what is fed */
     bool layered;
-    oxp_val *follow;         /* target, probability, at...: values of the current graph */
+    oxp_val *follow; /* target, probability, at...: values of the current graph */
 } compile_state;
 
 static oxp_shape with_batch(const oxp_shape *row, bool shared, size_t width)
 {
-    if (shared)
-        return *row;
+    if (shared) return *row;
     oxp_shape s = {.rank = row->rank + 1, .dim = {(int64_t)width}};
     memcpy(s.dim + 1, row->dim, (size_t)row->rank * sizeof(int64_t));
     return s;
@@ -40,8 +39,7 @@ static oxp_shape without_batch(const oxp_shape *s, size_t width)
 
 static oxp_status add_note(oxp_core *core, const char *note)
 {
-    if (note && core->n_notes < OXP_COUNT(core->notes))
-        core->notes[core->n_notes++] = note;
+    if (note && core->n_notes < OXP_COUNT(core->notes)) core->notes[core->n_notes++] = note;
     return OXP_OK;
 }
 
@@ -50,13 +48,13 @@ static oxp_status add_note(oxp_core *core, const char *note)
 static int index_of(const oxp_val *list, size_t n, oxp_val v)
 {
     for (size_t i = 0; i < n; i++)
-        if (list[i] == v)
-            return (int)i;
+        if (list[i] == v) return (int)i;
     return -1;
 }
 
 /* Shapes of inner tensors that are fed directly: from a forward-only specialisation. */
-static oxp_status inner_shapes(compile_state *s, const oxp_feed *feeds, size_t n_feeds, oxp_shape *shapes)
+static oxp_status inner_shapes(compile_state *s, const oxp_feed *feeds, size_t n_feeds,
+                               oxp_shape *shapes)
 {
     oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
     OXP_NOMEM_IF(s->ctx, tmp);
@@ -69,7 +67,8 @@ static oxp_status inner_shapes(compile_state *s, const oxp_feed *feeds, size_t n
     return status;
 }
 
-static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, bool shared, const oxp_tensor *fixed, oxp_feed *feed)
+static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, bool shared,
+                           const oxp_tensor *fixed, oxp_feed *feed)
 {
     oxp_core *core = s->core;
     oxp_core_feed *f = &core->feeds[core->n_feeds++];
@@ -79,7 +78,8 @@ static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, b
     f->row = shared ? *full : without_batch(full, core->width);
     f->count = oxp_shape_elements(&f->row);
     const int at = index_of(s->at, s->n_at, v);
-    f->varied = s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
+    f->varied =
+        s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
     f->out = s->layered ? -1 : at;
     return OXP_OK;
 }
@@ -95,12 +95,12 @@ static oxp_status make_feeds(compile_state *s, oxp_feed **feeds)
     bool inner = false;
     for (size_t i = 0; i < n_in; i++) {
         const oxp_shape full = with_batch(&s->inputs[i].row, s->inputs[i].shared, core->width);
-        OXP_TRY(add_feed(s, s->model->inputs[i], &full, s->inputs[i].shared, s->inputs[i].fixed, &(*feeds)[i]));
+        OXP_TRY(add_feed(s, s->model->inputs[i], &full, s->inputs[i].shared, s->inputs[i].fixed,
+                         &(*feeds)[i]));
     }
     for (size_t i = 0; i < s->n_at; i++)
         inner = inner || index_of(s->model->inputs, n_in, s->at[i]) < 0;
-    if (!s->varies || s->layered || !inner)
-        return OXP_OK;
+    if (!s->varies || s->layered || !inner) return OXP_OK;
     OXP_TRY(inner_shapes(s, *feeds, n_in, shapes));
     for (size_t i = 0; i < s->n_at; i++)
         if (index_of(s->model->inputs, n_in, s->at[i]) < 0)
@@ -124,8 +124,7 @@ static oxp_status forward_graph(compile_state *s, oxp_val output, bool *needs_da
     s->follow = OXP_NEW(core->arena, oxp_val, s->n_at + 3);
     OXP_FAIL_IF(s->ctx, !wanted || !s->follow, OXP_ENOMEM, "out of memory");
     wanted[0] = output;
-    for (size_t i = 0; i < s->n_at; i++)
-        wanted[i + 1] = s->at[i];
+    for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
     const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + 1, core->settings->max_memory};
     oxp_special special;
     OXP_TRY(oxp_specialise(s->ctx, core->arena, s->model, &cut, &special, needs_data));
@@ -137,8 +136,7 @@ static oxp_status forward_graph(compile_state *s, oxp_val output, bool *needs_da
     }
     s->follow[0] = special.map[output];
     s->follow[1] = OXP_NO_VAL;
-    for (size_t i = 0; i < s->n_at; i++)
-        s->follow[i + 2] = special.map[s->at[i]];
+    for (size_t i = 0; i < s->n_at; i++) s->follow[i + 2] = special.map[s->at[i]];
     const oxp_pass_fn raise[] = {oxp_opt_raise};
     return run_passes(s, raise, 1, s->n_at + 2);
 }
@@ -154,11 +152,13 @@ static oxp_status find_score(compile_state *s)
     add_note(core, core->score.note);
     const oxp_shape *shape = oxp_shape_at(core->g, core->score.target);
     char text[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(s->ctx, oxp_value_of(core->g, core->score.target)->dtype != OXP_F32, OXP_EINVAL,
-                "the target tensor holds %s, expected floats: name another with --target 'tensor[...]'",
-                oxp_dtype_name(oxp_value_of(core->g, core->score.target)->dtype));
+    OXP_FAIL_IF(
+        s->ctx, oxp_value_of(core->g, core->score.target)->dtype != OXP_F32, OXP_EINVAL,
+        "the target tensor holds %s, expected floats: name another with --target 'tensor[...]'",
+        oxp_dtype_name(oxp_value_of(core->g, core->score.target)->dtype));
     OXP_FAIL_IF(s->ctx, core->width > 1 && !has_batch(shape, core->width), OXP_EINVAL,
-                "the target tensor %s does not keep the batch of %zu", oxp_shape_text(shape, text), core->width);
+                "the target tensor %s does not keep the batch of %zu", oxp_shape_text(shape, text),
+                core->width);
     core->classes = oxp_classes_of(shape, &core->score, has_batch(shape, core->width));
     s->follow[0] = core->score.target;
     s->follow[1] = core->score.probability;
@@ -167,14 +167,14 @@ static oxp_status find_score(compile_state *s)
 
 static oxp_status choose_layer(compile_state *s)
 {
-    if (!s->layered || s->n_at > 0)
-        return OXP_OK;
+    if (!s->layered || s->n_at > 0) return OXP_OK;
     OXP_TRY(oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[2]));
     s->n_at = 1;
     return OXP_OK;
 }
 
-/* The method's own nodes, and the outputs of the joint graph: target, probability, then what the method made. */
+/* The method's own nodes, and the outputs of the joint graph: target, probability, then what the
+ * method made. */
 static oxp_status plan_method(compile_state *s)
 {
     oxp_core *core = s->core;
@@ -184,16 +184,23 @@ static oxp_status plan_method(compile_state *s)
     oxp_roles *roles = OXP_NEW(s->ctx->scratch, oxp_roles, s->n_at);
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
     OXP_FAIL_IF(s->ctx, !out || !roles || !core->outs, OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_at; i++)
-        roles[i] = oxp_roles_of(g, s->follow[i + 2]);
-    OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32, oxp_shape_at(g, s->follow[0]), &seed));
+    for (size_t i = 0; i < s->n_at; i++) roles[i] = oxp_roles_of(g, s->follow[i + 2]);
+    OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
+                                oxp_shape_at(g, s->follow[0]), &seed));
     core->seed_input = g->n_inputs - 1;
     oxp_build b;
     oxp_build_init(&b, s->ctx, g);
     b.flags = OXP_NODE_METHOD;
     b.max_bytes = core->settings->max_memory;
-    oxp_task task = {.ctx = s->ctx, .b = &b, .params = core->params, .target = s->follow[0], .seed = seed,
-                     .at = s->follow + 2, .roles = roles, .n_at = s->n_at, .out = out};
+    oxp_task task = {.ctx = s->ctx,
+                     .b = &b,
+                     .params = core->params,
+                     .target = s->follow[0],
+                     .seed = seed,
+                     .at = s->follow + 2,
+                     .roles = roles,
+                     .n_at = s->n_at,
+                     .out = out};
     OXP_TRY(method->plan(&task));
     OXP_TRY(b.status);
     core->n_touched = task.n_touched;
@@ -201,17 +208,16 @@ static oxp_status plan_method(compile_state *s)
     core->target_output = 0;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
     core->prob_output = s->follow[1] == OXP_NO_VAL ? SIZE_MAX : 1;
-    if (s->follow[1] != OXP_NO_VAL)
-        OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
+    if (s->follow[1] != OXP_NO_VAL) OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
     for (size_t i = 0; i < s->n_at; i++) {
         oxp_core_out *o = &core->outs[core->n_outs++];
         const oxp_value *at = oxp_value_of(g, s->follow[i + 2]);
         const oxp_val shown = out[i] == OXP_NO_VAL ? s->follow[i + 2] : out[i];
-        *o = (oxp_core_out){.tensor = at->name ? at->name : "", .output = SIZE_MAX, .roles = roles[i]};
+        *o = (oxp_core_out){
+            .tensor = at->name ? at->name : "", .output = SIZE_MAX, .roles = roles[i]};
         o->row = without_batch(oxp_shape_at(g, shown), core->width);
         o->count = oxp_shape_elements(&o->row);
-        if (out[i] == OXP_NO_VAL)
-            continue;
+        if (out[i] == OXP_NO_VAL) continue;
         o->output = g->n_outputs;
         OXP_TRY(oxp_graph_add_output(s->ctx, g, out[i]));
     }
@@ -224,12 +230,16 @@ static oxp_status warn(compile_state *s)
     const bool needs_gradient = core->params->method->plan != oxp_plan_score;
     for (size_t i = 0; needs_gradient && i < core->n_outs; i++)
         if (core->outs[i].output == SIZE_MAX)
-            OXP_TRY(add_note(core, oxp_arena_printf(core->arena,
-                                                    "warning: the target does not depend differentiably on '%s': its attribution is zero",
-                                                    core->outs[i].tensor)));
-    const bool rules = core->params->method == &oxp_method_guided_backprop || core->params->method == &oxp_method_deconvnet;
+            OXP_TRY(
+                add_note(core, oxp_arena_printf(core->arena,
+                                                "warning: the target does not depend "
+                                                "differentiably on '%s': its attribution is zero",
+                                                core->outs[i].tensor)));
+    const bool rules = core->params->method == &oxp_method_guided_backprop ||
+                       core->params->method == &oxp_method_deconvnet;
     if (rules && core->n_touched == 0)
-        OXP_TRY(add_note(core, "warning: the model has no rectifier on the path: this is the plain gradient"));
+        OXP_TRY(add_note(
+            core, "warning: the model has no rectifier on the path: this is the plain gradient"));
     return OXP_OK;
 }
 
@@ -240,8 +250,11 @@ static oxp_status build_program(compile_state *s)
     const bool optimise = !set->no_optimise && !set->double_precision;
     const oxp_pass_fn joint[] = {oxp_opt_tidy, oxp_opt_fuse};
     OXP_TRY(run_passes(s, joint, optimise ? 2 : 1, 0));
-    const oxp_exec_options options = {.kind = set->double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED, .threads = set->threads,
-                                      .max_memory = set->max_memory, .profile = s->ctx->log != NULL};
+    const oxp_exec_options options = {.kind =
+                                          set->double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED,
+                                      .threads = set->threads,
+                                      .max_memory = set->max_memory,
+                                      .profile = s->ctx->log != NULL};
     s->ctx->stage = OXP_STAGE_COMPILE;
     OXP_TRY(oxp_program_new(s->ctx, core->g, core->net->weights, &options, &core->program));
     return OXP_OK;
@@ -275,14 +288,14 @@ static oxp_status compile(compile_state *s, bool *needs_data)
         if (core->feeds[f].input != SIZE_MAX)
             core->feeds[f].roles = oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
     OXP_TRY(plan_method(s));
-    if (s->layered && core->n_outs > 0)
-        core->layer = core->outs[0].tensor;
+    if (s->layered && core->n_outs > 0) core->layer = core->outs[0].tensor;
     OXP_TRY(warn(s));
     return build_program(s);
 }
 
-oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, const oxp_params *params,
-                        const oxp_input_shape *inputs, size_t width, oxp_core **out, bool *needs_data)
+oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
+                        const oxp_params *params, const oxp_input_shape *inputs, size_t width,
+                        oxp_core **out, bool *needs_data)
 {
     oxp_arena *arena = oxp_arena_new(net->hooks);
     OXP_NOMEM_IF(ctx, arena);
@@ -291,7 +304,8 @@ oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *se
         oxp_arena_free(arena);
         OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
     }
-    *core = (oxp_core){.arena = arena, .net = net, .settings = settings, .params = params, .width = width};
+    *core = (oxp_core){
+        .arena = arena, .net = net, .settings = settings, .params = params, .width = width};
     compile_state s = {.ctx = ctx, .core = core, .inputs = inputs};
     const oxp_status status = compile(&s, needs_data);
     if (status != OXP_OK) {
@@ -308,8 +322,7 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
     const size_t n_in = s->model->n_inputs;
     oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, core->n_feeds);
     OXP_NOMEM_IF(s->ctx, wanted);
-    for (size_t f = n_in; f < core->n_feeds; f++)
-        wanted[s->n_at++] = core->feeds[f].model_val;
+    for (size_t f = n_in; f < core->n_feeds; f++) wanted[s->n_at++] = core->feeds[f].model_val;
     s->at = wanted;
     OXP_TRY(forward_graph(s, wanted[0], NULL));
     head->outs = OXP_NEW(head->arena, oxp_core_out, s->n_at);
@@ -326,11 +339,11 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
     return build_program(s);
 }
 
-oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs, oxp_core **out)
+oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs,
+                         oxp_core **out)
 {
     *out = NULL;
-    if (core->n_feeds == core->net->graph->n_inputs)
-        return OXP_OK;
+    if (core->n_feeds == core->net->graph->n_inputs) return OXP_OK;
     oxp_arena *arena = oxp_arena_new(core->net->hooks);
     OXP_NOMEM_IF(ctx, arena);
     oxp_core *head = OXP_NEW(arena, oxp_core, 1);
@@ -338,7 +351,8 @@ oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_sha
         oxp_arena_free(arena);
         OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
     }
-    *head = (oxp_core){.arena = arena, .net = core->net, .settings = core->settings, .width = core->width};
+    *head = (oxp_core){
+        .arena = arena, .net = core->net, .settings = core->settings, .width = core->width};
     compile_state s = {.ctx = ctx, .core = head, .model = core->net->graph, .inputs = inputs};
     const oxp_status status = build_head(&s, core);
     if (status != OXP_OK) {
@@ -351,8 +365,7 @@ oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_sha
 
 void oxp_core_free(oxp_core *core)
 {
-    if (!core)
-        return;
+    if (!core) return;
     oxp_program_free(core->program);
     oxp_arena_free(core->arena);
 }
@@ -364,8 +377,7 @@ static oxp_status feed_rows(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
 {
     for (size_t f = 0; f < core->n_feeds; f++) {
         const oxp_core_feed *cf = &core->feeds[f];
-        if (cf->input == SIZE_MAX)
-            continue;
+        if (cf->input == SIZE_MAX) continue;
         const size_t count = (size_t)cf->count, rows = cf->shared ? 1 : core->width;
         double *data = feed[f];
         if (n < rows) {
@@ -374,17 +386,23 @@ static oxp_status feed_rows(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
             for (size_t r = 0; r < rows; r++)
                 memcpy(data + r * count, feed[f] + (r < n ? r : 0) * count, count * sizeof(double));
         }
-        const oxp_tensor t = {OXP_F64, with_batch(&cf->row, cf->shared || !has_batch(oxp_shape_at(core->g, core->g->inputs[cf->input]), core->width), core->width), data};
+        const oxp_tensor t = {
+            OXP_F64,
+            with_batch(&cf->row,
+                       cf->shared || !has_batch(oxp_shape_at(core->g, core->g->inputs[cf->input]),
+                                                core->width),
+                       core->width),
+            data};
         OXP_TRY(oxp_program_feed(ctx, core->program, cf->input, &t));
     }
     return OXP_OK;
 }
 
 /* Reads the first n rows of an output. */
-static oxp_status read_rows(oxp_ctx *ctx, const oxp_core *core, size_t output, size_t n, size_t count, double *to)
+static oxp_status read_rows(oxp_ctx *ctx, const oxp_core *core, size_t output, size_t n,
+                            size_t count, double *to)
 {
-    if (n == core->width)
-        return oxp_program_read(ctx, core->program, output, OXP_F64, to);
+    if (n == core->width) return oxp_program_read(ctx, core->program, output, OXP_F64, to);
     double *all = oxp_arena_alloc(ctx->scratch, core->width * count + 1, sizeof(double));
     OXP_NOMEM_IF(ctx, all);
     OXP_TRY(oxp_program_read(ctx, core->program, output, OXP_F64, all));
@@ -392,7 +410,8 @@ static oxp_status read_rows(oxp_ctx *ctx, const oxp_core *core, size_t output, s
     return OXP_OK;
 }
 
-oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *const *feed, double *score_rows, double *prob_rows)
+oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *const *feed,
+                            double *score_rows, double *prob_rows)
 {
     ctx->stage = OXP_STAGE_RUN;
     const size_t count = (size_t)core->classes.count;
@@ -406,14 +425,16 @@ oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
     return OXP_OK;
 }
 
-oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows, double *const *out)
+oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows,
+                             double *const *out)
 {
     const size_t count = (size_t)core->classes.count;
     if (core->seed_input != SIZE_MAX) {
         double *seed = oxp_arena_zalloc(ctx->scratch, core->width * count + 1, sizeof(double));
         OXP_NOMEM_IF(ctx, seed);
         memcpy(seed, seed_rows, n * count * sizeof(double));
-        const oxp_tensor t = {OXP_F64, *oxp_shape_at(core->g, core->g->inputs[core->seed_input]), seed};
+        const oxp_tensor t = {OXP_F64, *oxp_shape_at(core->g, core->g->inputs[core->seed_input]),
+                              seed};
         OXP_TRY(oxp_program_feed(ctx, core->program, core->seed_input, &t));
         OXP_TRY(oxp_program_run(ctx, core->program, 1));
     }
@@ -421,7 +442,8 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
         if (core->outs[o].output == SIZE_MAX)
             memset(out[o], 0, n * (size_t)core->outs[o].count * sizeof(double));
         else
-            OXP_TRY(read_rows(ctx, core, core->outs[o].output, n, (size_t)core->outs[o].count, out[o]));
+            OXP_TRY(
+                read_rows(ctx, core, core->outs[o].output, n, (size_t)core->outs[o].count, out[o]));
     }
     return OXP_OK;
 }

@@ -1,7 +1,9 @@
-/* core.h - a method compiled for one net and one batch width: the graph pipeline, and rows in and out.
+/* core.h - a method compiled for one net and one batch width: the graph pipeline, and rows in and
+ * out.
  *
- * compile: specialise -> raise -> score, --wrt, layer -> merge -> plan of the method -> tidy -> fuse -> program. What is fed: the model's
- * inputs, or (methods that vary what they attribute to) the --wrt tensors themselves, computed from the inputs by a second core, `head`. */
+ * compile: specialise -> raise -> score, --wrt, layer -> merge -> plan of the method -> tidy ->
+ * fuse -> program. What is fed: the model's inputs, or (methods that vary what they attribute
+ * to) the --wrt tensors themselves, computed from the inputs by a second core, `head`. */
 #ifndef OXP_EXPLAIN_CORE_H
 #define OXP_EXPLAIN_CORE_H
 
@@ -11,22 +13,22 @@
 typedef struct oxp_core_feed {
     const char *name;
     oxp_val model_val;
-    size_t input;            /* index in the program; SIZE_MAX: a guarded constant */
-    oxp_dtype dtype;         /* F32, I64 or BOOL */
-    bool shared;             /* no batch axis: one value for all rows */
-    bool varied;             /* attributed to */
-    int out;                 /* its attribution, -1 */
-    oxp_shape row;           /* batch axis dropped */
+    size_t input;    /* index in the program; SIZE_MAX: a guarded constant */
+    oxp_dtype dtype; /* F32, I64 or BOOL */
+    bool shared;     /* no batch axis: one value for all rows */
+    bool varied;     /* attributed to */
+    int out;         /* its attribution, -1 */
+    oxp_shape row;   /* batch axis dropped */
     int64_t count;
     oxp_roles roles;
 } oxp_core_feed;
 
 typedef struct oxp_core_out {
-    const char *tensor;      /* what it attributes to */
-    size_t output;           /* of the program; SIZE_MAX: structurally zero */
-    oxp_shape row;           /* of the attribution */
+    const char *tensor; /* what it attributes to */
+    size_t output;      /* of the program; SIZE_MAX: structurally zero */
+    oxp_shape row;      /* of the attribution */
     int64_t count;
-    oxp_roles roles;         /* of the tensor attributed to */
+    oxp_roles roles; /* of the tensor attributed to */
 } oxp_core_out;
 
 typedef struct oxp_core {
@@ -36,7 +38,7 @@ typedef struct oxp_core {
     const oxp_params *params;
     oxp_graph *g;
     oxp_program *program;
-    size_t width;            /* rows per run */
+    size_t width; /* rows per run */
     oxp_core_feed *feeds;
     size_t n_feeds;
     oxp_core_out *outs;
@@ -48,7 +50,7 @@ typedef struct oxp_core {
     const char *notes[8];
     size_t n_notes;
     const char *layer;
-    uint32_t passes;         /* runs so far */
+    uint32_t passes; /* runs so far */
 } oxp_core;
 
 typedef struct oxp_input_shape { /* of a model input, in order */
@@ -57,17 +59,23 @@ typedef struct oxp_input_shape { /* of a model input, in order */
     const oxp_tensor *fixed;
 } oxp_input_shape;
 
-/* Compiles for `width` rows. NULL `method`: forward only, values `wanted` become the outs (used for heads). */
-oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, const oxp_params *params,
-                        const oxp_input_shape *inputs, size_t width, oxp_core **out, bool *needs_data);
-/* The core that computes the fed tensors of `core` (those that are not model inputs) from the model's inputs; NULL when none is needed. */
-oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs, oxp_core **out);
+/* Compiles for `width` rows. NULL `method`: forward only, values `wanted` become the outs (used
+ * for heads). */
+oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
+                        const oxp_params *params, const oxp_input_shape *inputs, size_t width,
+                        oxp_core **out, bool *needs_data);
+/* The core that computes the fed tensors of `core` (those that are not model inputs) from the
+ * model's inputs; NULL when none is needed. */
+oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs,
+                         oxp_core **out);
 void oxp_core_free(oxp_core *core);
 
-/* Scores and probabilities of n <= width rows, then optionally the rest. score_rows: [n][classes.count], prob_rows likewise (NULL: not
- * wanted). */
-oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *const *feed, double *score_rows, double *prob_rows);
-oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows, double *const *out);
+/* Scores and probabilities of n <= width rows, then optionally the rest. score_rows:
+ * [n][classes.count], prob_rows likewise (NULL: not wanted). */
+oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *const *feed,
+                            double *score_rows, double *prob_rows);
+oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows,
+                             double *const *out);
 
 /* seed (one row, zeros) += dY/dtarget for this side: +1 at the target, -1 at the contrast. */
 void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed);

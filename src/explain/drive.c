@@ -11,8 +11,11 @@ size_t oxp_rows_width(const oxp_drive *d)
 
 static double explained_score(const oxp_drive *d, const oxp_side *side, const double *row)
 {
-    const double score = oxp_target_score(&d->core->classes, d->core->score.space, d->target->kind, side->index, row);
-    return side->contrast < 0 ? score : score - oxp_target_score(&d->core->classes, d->core->score.space, d->contrast->kind, side->contrast, row);
+    const double score = oxp_target_score(&d->core->classes, d->core->score.space, d->target->kind,
+                                          side->index, row);
+    return side->contrast < 0 ? score
+                              : score - oxp_target_score(&d->core->classes, d->core->score.space,
+                                                         d->contrast->kind, side->contrast, row);
 }
 
 void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed)
@@ -22,29 +25,28 @@ void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed)
         oxp_seed_add(&d->core->classes, d->contrast->kind, side->contrast, -1.0, seed);
 }
 
-static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const *feed, const oxp_side *side, double *const *out,
-                            double *score)
+static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const *feed,
+                            const oxp_side *side, double *const *out, double *score)
 {
     oxp_core *core = d->core;
     oxp_arena *tmp = d->ctx->scratch;
     const size_t count = (size_t)core->classes.count;
     double **at = OXP_NEW(tmp, double *, d->n_feeds), **to = OXP_NEW(tmp, double *, d->n_out + 1);
-    double *rows = OXP_NEW(tmp, double, n * count + 1), *seeds = OXP_NEW(tmp, double, n * count + 1);
+    double *rows = OXP_NEW(tmp, double, n *count + 1), *seeds = OXP_NEW(tmp, double, n *count + 1);
     OXP_FAIL_IF(d->ctx, !at || !to || !rows || !seeds, OXP_ENOMEM, "out of memory");
     for (size_t f = 0; f < d->n_feeds; f++)
         at[f] = feed[f] + (core->feeds[f].shared ? 0 : first * (size_t)d->count[f]);
-    for (size_t o = 0; out && o < d->n_out; o++)
-        to[o] = out[o] + first * (size_t)d->out_count[o];
+    for (size_t o = 0; out && o < d->n_out; o++) to[o] = out[o] + first * (size_t)d->out_count[o];
     OXP_TRY(oxp_core_forward(d->ctx, core, n, at, rows, NULL));
     for (size_t r = 0; r < n; r++) {
-        if (score)
-            score[first + r] = explained_score(d, &side[first + r], rows + r * count);
+        if (score) score[first + r] = explained_score(d, &side[first + r], rows + r * count);
         oxp_side_seed(d, &side[first + r], seeds + r * count);
     }
     return out ? oxp_core_backward(d->ctx, core, n, seeds, to) : OXP_OK;
 }
 
-oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side, double *const *out, double *score)
+oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side,
+                        double *const *out, double *score)
 {
     for (size_t first = 0; first < n; first += d->core->width) {
         const size_t rows = n - first < d->core->width ? n - first : d->core->width;
@@ -57,7 +59,6 @@ oxp_status oxp_drive_method(oxp_drive *d, const oxp_method *method)
 {
     oxp_drive inner = *d;
     inner.method = method;
-    if (method->drive)
-        return method->drive(&inner);
+    if (method->drive) return method->drive(&inner);
     return oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score);
 }

@@ -1,6 +1,7 @@
 /* explain.h - the door of the room: a net (model), settings, and results. Used by api/.
  *
- * explain/ knows graphs, rows and methods; it does not read files, decode pictures, print or draw. */
+ * explain/ knows graphs, rows and methods; it does not read files, decode pictures, print or
+ * draw. */
 #ifndef OXP_EXPLAIN_EXPLAIN_H
 #define OXP_EXPLAIN_EXPLAIN_H
 
@@ -29,22 +30,23 @@ typedef enum oxp_target_kind {
 
 typedef struct oxp_target {
     oxp_target_kind kind;
-    int64_t index;                /* CLASS: index; TOP: rank from 1; ELEMENT: flat index within the item */
+    /* CLASS: index; TOP: rank from 1; ELEMENT: flat index within the item */
+    int64_t index;
 } oxp_target;
 
 typedef struct oxp_settings {
     const oxp_method *method;
-    const char *const *params;    /* "name=value" */
+    const char *const *params; /* "name=value" */
     size_t n_params;
     oxp_space space;
-    oxp_val target_tensor;        /* in the model graph; OXP_NO_VAL: the first output */
-    bool has_contrast;            /* explain target - contrast; contrastive methods always do */
-    const oxp_val *layers;        /* in the model graph */
+    oxp_val target_tensor; /* in the model graph; OXP_NO_VAL: the first output */
+    bool has_contrast;     /* explain target - contrast; contrastive methods always do */
+    const oxp_val *layers; /* in the model graph */
     size_t n_layers;
     const oxp_val *wrt;
     size_t n_wrt;
     int threads;
-    bool double_precision;        /* the plain executor */
+    bool double_precision; /* the plain executor */
     bool no_optimise;
     uint64_t max_memory;
     uint32_t top_k;
@@ -52,64 +54,74 @@ typedef struct oxp_settings {
 
 typedef struct oxp_top {
     int64_t index;
-    double score, probability;    /* probability: NaN when there is none */
+    double score, probability; /* probability: NaN when there is none */
 } oxp_top;
 
 typedef struct oxp_attributed {
-    const char *tensor;           /* name of the input, tensor or layer */
-    oxp_tensor raw;               /* (N,...) float or double */
-    oxp_tensor map;               /* (N, spatial...) float: channels reduced, at the input's resolution for layers */
+    const char *tensor; /* name of the input, tensor or layer */
+    oxp_tensor raw;     /* (N,...) float or double */
+    /* (N, spatial...) float: channels reduced, at the input's resolution for layers */
+    oxp_tensor map;
     const char *reduction;
-    bool is_signed;               /* the map has meaningful signs */
+    bool is_signed; /* the map has meaningful signs */
 } oxp_attributed;
 
 typedef struct oxp_item {
-    int64_t target, contrast;     /* class index or flat element, -1: none */
-    double score, contrast_score; /* of the explained scalar's two sides, in the target tensor's space */
-    double gap;                   /* completeness gap (relative), NaN when the method has none */
+    int64_t target, contrast; /* class index or flat element, -1: none */
+    /* of the explained scalar's two sides, in the target tensor's space */
+    double score, contrast_score;
+    double gap; /* completeness gap (relative), NaN when the method has none */
     oxp_top *top;
     size_t n_top;
 } oxp_item;
 
-typedef struct oxp_explanation {  /* everything lives in the arena given to oxp_session_explain */
+typedef struct oxp_explanation { /* everything lives in the arena given to oxp_session_explain */
     const oxp_method *method;
     oxp_attributed *maps;
     size_t n_maps;
     oxp_item *items;
     size_t n_items;
-    const char *space;            /* what the score really is: "logit", "prob", "output" */
+    const char *space; /* what the score really is: "logit", "prob", "output" */
     const char *target_tensor, *layer;
-    const char *const *notes;     /* assumptions and warnings */
+    const char *const *notes; /* assumptions and warnings */
     size_t n_notes;
-    const char *const *params;    /* every parameter with its value, "name=value" */
+    const char *const *params; /* every parameter with its value, "name=value" */
     size_t n_params;
-    size_t n_touched;             /* nodes that a rule replaced, 0 when the method has no rules */
-    int64_t classes;              /* number of classes of the target tensor, 0 when it has none */
+    size_t n_touched; /* nodes that a rule replaced, 0 when the method has no rules */
+    int64_t classes;  /* number of classes of the target tensor, 0 when it has none */
     oxp_cost cost;
-    uint32_t passes;              /* runs of the compiled graph */
+    uint32_t passes; /* runs of the compiled graph */
     double seconds;
 } oxp_explanation;
 
-/* A method compiled for a net: recompiles by itself when shapes (or data that decides shapes) change, never for another target. */
+/* A method compiled for a net: recompiles by itself when shapes (or data that decides shapes)
+ * change, never for another target. */
 typedef struct oxp_session oxp_session;
-oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, oxp_session **out);
+oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
+                           oxp_session **out);
 void oxp_session_free(oxp_session *s);
 
-/* inputs[i] belongs to graph->inputs[i]; dim 0 is the batch where the model has one. targets, contrasts: [1] for all items. */
-oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, size_t n_inputs,
-                               oxp_target target, oxp_target contrast, oxp_explanation *out);
+/* inputs[i] belongs to graph->inputs[i]; dim 0 is the batch where the model has one. targets,
+ * contrasts: [1] for all items. */
+oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
+                               const oxp_tensor *inputs, size_t n_inputs, oxp_target target,
+                               oxp_target contrast, oxp_explanation *out);
 /* Compiles for these shapes and reports what a run would cost. */
-oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, oxp_cost *cost,
-                            uint32_t *passes);
+oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
+                            oxp_cost *cost, uint32_t *passes);
 /* The compiled graph and plan as text (inspect --ir, --plan). */
-oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, bool plan, oxp_strbuf *out);
+oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                             size_t n_inputs, bool plan, oxp_strbuf *out);
 
-/* Any cut, forward only: feeds[i].val are model values. Results are dense rows: floats as F32 (F64 with double_precision), else I64. */
-oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed, const oxp_tensor *data,
-                       size_t n_feeds, const oxp_val *wanted, size_t n_wanted, int threads, bool double_precision,
-                       oxp_tensor *out);
+/* Any cut, forward only: feeds[i].val are model values. Results are dense rows: floats as F32
+ * (F64 with double_precision), else I64. */
+oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed,
+                       const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
+                       size_t n_wanted, int threads, bool double_precision, oxp_tensor *out);
 
-/* Candidate layers with shapes for the given input shapes, best first, as text lines (inspect --layers). */
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs, size_t n_inputs, oxp_strbuf *out);
+/* Candidate layers with shapes for the given input shapes, best first, as text lines (inspect
+ * --layers). */
+oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
+                           size_t n_inputs, oxp_strbuf *out);
 
 #endif

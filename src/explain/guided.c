@@ -1,10 +1,12 @@
 /* guided.c - guided backpropagation and deconvnet: the gradient with another rule at rectifiers.
  *
- *   guided     dx = max(dy, 0) . f'(x) . 1[x > t]      (Springenberg et al. 2015)
- *   deconvnet  dx = max(dy, 0)                          (Zeiler, Fergus 2014: the forward mask is ignored)
+ *   guided     dx = max(dy, 0) . f'(x) . 1[x > t]   (Springenberg et al. 2015)
+ *   deconvnet  dx = max(dy, 0)                      (Zeiler, Fergus 2014)
  *
- * Rectifiers are the activations that let positive inputs through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, GELU,
- * SiLU, HardSwish, Mish, Softplus (which has no mask of its own). t = 0. HardSigmoid, Sigmoid and gates are not rectifiers. */
+ * Deconvnet ignores the forward mask. Rectifiers are the activations that let positive inputs
+ * through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, GELU, SiLU, HardSwish,
+ * Mish, Softplus (which has no mask of its own). t = 0. HardSigmoid, Sigmoid and gates are not
+ * rectifiers. */
 #include "explain/method.h"
 
 #include "ops/fn.h"
@@ -15,11 +17,9 @@ static int max_with_zero(const oxp_graph *g, const oxp_node *node)
 {
     for (uint32_t k = 0; node->op == &oxp_op_Max && node->n_in == 2 && k < 2; k++) {
         const oxp_value *other = oxp_value_of(g, node->in[1 - k]);
-        if (other->kind != OXP_VALUE_CONST || oxp_shape_elements(&other->shape) != 1)
-            continue;
+        if (other->kind != OXP_VALUE_CONST || oxp_shape_elements(&other->shape) != 1) continue;
         const double bound = oxp_tensor_get(other->constant, 0);
-        if (bound >= 0.0 && bound <= 0.0)
-            return (int)k;
+        if (bound >= 0.0 && bound <= 0.0) return (int)k;
     }
     return -1;
 }
@@ -60,18 +60,19 @@ static oxp_status apply_guided(oxp_rule_context *rc)
     double alpha, beta;
     const oxp_fn fn = oxp_node_fn(rc->node, &alpha, &beta);
     if (fn == OXP_FN_RELU || max_k >= 0) { /* f' = 1[x > 0] = 1[y > 0] is the mask */
-        rc->grad->dx[k] = oxp_emit(b, &oxp_op__UnaryGrad, (const oxp_val[]){rc->node->out[0], dy}, 2,
-                                   (const oxp_attr[]){OXP_STR("fn", "Relu")}, 1);
+        rc->grad->dx[k] = oxp_emit(b, &oxp_op__UnaryGrad, (const oxp_val[]){rc->node->out[0], dy},
+                                   2, (const oxp_attr[]){OXP_STR("fn", "Relu")}, 1);
         return b->status;
     }
     const oxp_val guided_dy[1] = {dy};
     bool wants[2] = {rc->grad->wants[0], false};
     oxp_grad own = {b, rc->node, guided_dy, wants, rc->grad->dx};
     OXP_TRY(rc->node->op->grad(&own));
-    if (fn == OXP_FN_CLIP || fn == OXP_FN_SOFTPLUS) /* Clip' is 0 below 0 already; Softplus has no mask */
-        return b->status;
+    /* Clip' is 0 below 0 already; Softplus has no mask */
+    if (fn == OXP_FN_CLIP || fn == OXP_FN_SOFTPLUS) return b->status;
     const oxp_val zero = oxp_b_scalar(b, 0.0);
-    rc->grad->dx[0] = oxp_b_where(b, oxp_b_greater(b, rc->node->in[0], zero), rc->grad->dx[0], zero);
+    rc->grad->dx[0] =
+        oxp_b_where(b, oxp_b_greater(b, rc->node->in[0], zero), rc->grad->dx[0], zero);
     return b->status;
 }
 
@@ -98,21 +99,35 @@ static oxp_status plan_deconvnet(oxp_task *t)
 
 static const oxp_param_info params[] = {
     {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
-    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max", "max,sum,mean,l1,l2,none"},
+    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max",
+     "max,sum,mean,l1,l2,none"},
 };
 
 const oxp_method oxp_method_guided_backprop = {
-    .info = {.name = "guided-backprop", .title = "Guided backprop", .param_count = OXP_COUNT(params),
-             .sentence = "The gradient through active units that help the score only: sharp, but weakly tied to the class.",
+    .info = {.name = "guided-backprop",
+             .title = "Guided backprop",
+             .param_count = OXP_COUNT(params),
+             .sentence = "The gradient through active units that help the score only: sharp, but "
+                         "weakly tied to the class.",
              .definition = "the gradient with dx = max(dy,0) . f'(x) . 1[x>0] at every rectifier",
              .paper = "Springenberg et al. 2015, arXiv:1412.6806"},
-    .params = params, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_guided,
+    .params = params,
+    .channels = OXP_CHANNELS_MAX,
+    .features = OXP_CHANNELS_L2,
+    .plan = plan_guided,
 };
 
 const oxp_method oxp_method_deconvnet = {
-    .info = {.name = "deconvnet", .title = "Deconvnet", .param_count = OXP_COUNT(params),
-             .sentence = "The gradient with rectified backward signals: shows what pattern would excite the score.",
-             .definition = "the gradient with dx = max(dy,0) at every rectifier, forward mask ignored",
+    .info = {.name = "deconvnet",
+             .title = "Deconvnet",
+             .param_count = OXP_COUNT(params),
+             .sentence = "The gradient with rectified backward signals: shows what pattern would "
+                         "excite the score.",
+             .definition =
+                 "the gradient with dx = max(dy,0) at every rectifier, forward mask ignored",
              .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
-    .params = params, .channels = OXP_CHANNELS_MAX, .features = OXP_CHANNELS_L2, .plan = plan_deconvnet,
+    .params = params,
+    .channels = OXP_CHANNELS_MAX,
+    .features = OXP_CHANNELS_L2,
+    .plan = plan_deconvnet,
 };

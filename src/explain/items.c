@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Model inputs as doubles; a batched input has n rows, a shared one a single row. */
-static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *inputs, size_t n_inputs, double ***out)
+static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *inputs,
+                             size_t n_inputs, double ***out)
 {
     *out = OXP_NEW(arena, double *, n_inputs);
     OXP_NOMEM_IF(ctx, *out);
@@ -22,7 +23,8 @@ static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *i
 static oxp_status head_rows(oxp_ctx *ctx, oxp_session *s, size_t n, double *const *feed)
 {
     oxp_core *head = s->head;
-    double **at = OXP_NEW(ctx->scratch, double *, head->n_feeds), **to = OXP_NEW(ctx->scratch, double *, head->n_outs);
+    double **at = OXP_NEW(ctx->scratch, double *, head->n_feeds),
+           **to = OXP_NEW(ctx->scratch, double *, head->n_outs);
     OXP_FAIL_IF(ctx, !at || !to, OXP_ENOMEM, "out of memory");
     for (size_t first = 0; first < n; first += head->width) {
         const size_t rows = n - first < head->width ? n - first : head->width;
@@ -36,7 +38,8 @@ static oxp_status head_rows(oxp_ctx *ctx, oxp_session *s, size_t n, double *cons
     return OXP_OK;
 }
 
-static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, oxp_drive *d)
+static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
+                             const oxp_tensor *inputs, oxp_drive *d)
 {
     const oxp_core *core = s->core;
     double **feed = OXP_NEW(arena, double *, core->n_feeds), **given;
@@ -45,7 +48,8 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
     oxp_roles *roles = OXP_NEW(arena, oxp_roles, core->n_feeds);
     bool *varied = OXP_NEW(arena, bool, core->n_feeds);
     int *out_of = OXP_NEW(arena, int, core->n_feeds);
-    OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
+                "out of memory");
     OXP_TRY(input_rows(ctx, arena, inputs, s->n_inputs, &given));
     for (size_t f = 0; f < core->n_feeds; f++) {
         count[f] = core->feeds[f].count;
@@ -53,7 +57,9 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
         roles[f] = core->feeds[f].roles;
         varied[f] = core->feeds[f].varied;
         out_of[f] = core->feeds[f].out;
-        feed[f] = f < s->n_inputs ? given[f] : oxp_arena_alloc(arena, d->n_items * (size_t)count[f] + 1, sizeof(double));
+        feed[f] = f < s->n_inputs
+                      ? given[f]
+                      : oxp_arena_alloc(arena, d->n_items * (size_t)count[f] + 1, sizeof(double));
         OXP_NOMEM_IF(ctx, feed[f]);
     }
     d->n_feeds = core->n_feeds;
@@ -66,23 +72,32 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
     return s->head ? head_rows(ctx, s, d->n_items, feed) : OXP_OK;
 }
 
-oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, size_t n_items, oxp_items *items)
+oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs,
+                          size_t n_items, oxp_items *items)
 {
     const oxp_core *core = s->core;
     const size_t cells = n_items * (size_t)core->classes.count + 1;
     double **out = OXP_NEW(arena, double *, core->n_outs + 1);
     int64_t *out_count = OXP_NEW(arena, int64_t, core->n_outs + 1);
-    *items = (oxp_items){.top_rows = OXP_NEW(arena, double, cells), .prob_rows = OXP_NEW(arena, double, cells)};
+    *items = (oxp_items){.top_rows = OXP_NEW(arena, double, cells),
+                         .prob_rows = OXP_NEW(arena, double, cells)};
     oxp_drive *d = &items->drive;
-    *d = (oxp_drive){.ctx = ctx, .core = s->core, .params = &s->params, .method = s->params.method, .n_items = n_items,
-                     .n_out = core->n_outs, .out = out, .out_count = out_count};
+    *d = (oxp_drive){.ctx = ctx,
+                     .core = s->core,
+                     .params = &s->params,
+                     .method = s->params.method,
+                     .n_items = n_items,
+                     .n_out = core->n_outs,
+                     .out = out,
+                     .out_count = out_count};
     d->side = OXP_NEW(arena, oxp_side, n_items);
     d->score = OXP_NEW(arena, double, n_items);
     d->gap = OXP_NEW(arena, double, n_items);
-    OXP_FAIL_IF(ctx, !out || !out_count || !items->top_rows || !items->prob_rows || !d->side || !d->score || !d->gap, OXP_ENOMEM,
-                "out of memory");
-    for (size_t i = 0; i < n_items; i++)
-        d->gap[i] = (double)NAN;
+    OXP_FAIL_IF(ctx,
+                !out || !out_count || !items->top_rows || !items->prob_rows || !d->side ||
+                    !d->score || !d->gap,
+                OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n_items; i++) d->gap[i] = (double)NAN;
     for (size_t o = 0; o < core->n_outs; o++) {
         out_count[o] = core->outs[o].count;
         out[o] = oxp_arena_zalloc(arena, n_items * (size_t)out_count[o] + 1, sizeof(double));
@@ -98,16 +113,19 @@ static oxp_status resolve(oxp_ctx *ctx, const oxp_session *s, oxp_items *items, 
     const double *row = items->top_rows + item * (size_t)core->classes.count;
     oxp_side *side = &d->side[item];
     for (int64_t i = 0; i < core->classes.count; i++)
-        OXP_FAIL_IF(ctx, !isfinite(row[i]), OXP_EINVAL, "the model's score %lld of item %zu is %s: the input or a weight is not a finite number",
+        OXP_FAIL_IF(ctx, !isfinite(row[i]), OXP_EINVAL,
+                    "the model's score %lld of item %zu is %s: the input or a weight is not a "
+                    "finite number",
                     (long long)i, item, isnan(row[i]) ? "NaN" : "infinite");
-    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->target, row, -1, &side->index));
+    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->target, row, -1,
+                               &side->index));
     side->contrast = -1;
-    if (!s->settings.has_contrast)
-        return OXP_OK;
+    if (!s->settings.has_contrast) return OXP_OK;
     const bool classes = d->target->kind == OXP_TARGET_TOP || d->target->kind == OXP_TARGET_CLASS;
-    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->contrast, row, classes ? side->index : -1, &side->contrast));
-    OXP_FAIL_IF(ctx, classes && side->contrast == side->index, OXP_EINVAL, "target and contrast are the same class %lld",
-                (long long)side->index);
+    OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->contrast, row,
+                               classes ? side->index : -1, &side->contrast));
+    OXP_FAIL_IF(ctx, classes && side->contrast == side->index, OXP_EINVAL,
+                "target and contrast are the same class %lld", (long long)side->index);
     return OXP_OK;
 }
 
@@ -117,23 +135,23 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
     oxp_drive *d = &items->drive;
     const size_t count = (size_t)core->classes.count;
     const bool one_pass = !s->params.method->drive;
-    double **at = OXP_NEW(ctx->scratch, double *, d->n_feeds), **to = OXP_NEW(ctx->scratch, double *, d->n_out + 1);
-    double *seeds = OXP_NEW(ctx->scratch, double, core->width * count + 1);
+    double **at = OXP_NEW(ctx->scratch, double *, d->n_feeds),
+           **to = OXP_NEW(ctx->scratch, double *, d->n_out + 1);
+    double *seeds = OXP_NEW(ctx->scratch, double, core->width *count + 1);
     OXP_FAIL_IF(ctx, !at || !to || !seeds, OXP_ENOMEM, "out of memory");
     for (size_t first = 0; first < d->n_items; first += core->width) {
         const size_t n = d->n_items - first < core->width ? d->n_items - first : core->width;
         for (size_t f = 0; f < d->n_feeds; f++)
             at[f] = d->feed[f] + (core->feeds[f].shared ? 0 : first * (size_t)d->count[f]);
-        for (size_t o = 0; o < d->n_out; o++)
-            to[o] = d->out[o] + first * (size_t)d->out_count[o];
-        OXP_TRY(oxp_core_forward(ctx, core, n, at, items->top_rows + first * count, items->prob_rows + first * count));
+        for (size_t o = 0; o < d->n_out; o++) to[o] = d->out[o] + first * (size_t)d->out_count[o];
+        OXP_TRY(oxp_core_forward(ctx, core, n, at, items->top_rows + first * count,
+                                 items->prob_rows + first * count));
         memset(seeds, 0, core->width * count * sizeof(double));
         for (size_t r = 0; r < n; r++) {
             OXP_TRY(resolve(ctx, s, items, first + r));
             oxp_side_seed(d, &d->side[first + r], seeds + r * count);
         }
-        if (one_pass)
-            OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
+        if (one_pass) OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
         if (one_pass && d->n_items > core->width)
             OXP_TRY(oxp_ctx_progress(ctx, s->params.method->info.name, first + n, d->n_items));
     }

@@ -1,10 +1,12 @@
 /* method.h - what an explanation method is: one descriptor in one file plus a line in methods.def.
  *
- *   plan    extends the forward graph by what one pass must compute: one value per thing attributed to
+ *   plan    extends the forward graph by what one pass must compute: one value per tensor that is
+ *           attributed to
  *   drive   the host loop over passes: NULL for methods that need exactly one
  *
- * Both see only this header. A pass works on rows: a row is one item's tensors with its own target, so a method that needs many
- * evaluations per item (integration steps, noise samples, windows) just makes rows, and the engine packs them into batches. */
+ * Both see only this header. A pass works on rows: a row is one item's tensors with its own target,
+ * so a method that needs many evaluations per item (integration steps, noise samples, windows)
+ * just makes rows, and the engine packs them into batches. */
 #ifndef OXP_EXPLAIN_METHOD_H
 #define OXP_EXPLAIN_METHOD_H
 
@@ -13,16 +15,23 @@
 #include "grad/grad.h"
 
 typedef enum oxp_method_flag {
-    OXP_METHOD_LAYER = 1 << 0,       /* attributes to layers */
-    OXP_METHOD_FEEDS = 1 << 1,       /* drive feeds the tensors that are attributed to (interpolates, perturbs them) */
+    OXP_METHOD_LAYER = 1 << 0, /* attributes to layers */
+    /* drive feeds the tensors that are attributed to (interpolates, perturbs them) */
+    OXP_METHOD_FEEDS = 1 << 1,
     OXP_METHOD_SIGNED = 1 << 2,
     OXP_METHOD_CONTRASTIVE = 1 << 3,
-    OXP_METHOD_WRAPPER = 1 << 4      /* plan is that of the method named by the parameter "method" */
+    /* plan is that of the method named by the parameter "method" */
+    OXP_METHOD_WRAPPER = 1 << 4
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
 typedef enum oxp_channels {
-    OXP_CHANNELS_MAX, OXP_CHANNELS_SUM, OXP_CHANNELS_MEAN, OXP_CHANNELS_L1, OXP_CHANNELS_L2, OXP_CHANNELS_NONE
+    OXP_CHANNELS_MAX,
+    OXP_CHANNELS_SUM,
+    OXP_CHANNELS_MEAN,
+    OXP_CHANNELS_L1,
+    OXP_CHANNELS_L2,
+    OXP_CHANNELS_NONE
 } oxp_channels;
 
 typedef struct oxp_task oxp_task;
@@ -32,8 +41,8 @@ struct oxp_method {
     oxp_method_info info;
     const oxp_param_info *params; /* info.param_count of them */
     uint32_t flags;
-    oxp_channels channels;        /* default reduction for channels of grids */
-    oxp_channels features;        /* default reduction for embeddings of tokens */
+    oxp_channels channels; /* default reduction for channels of grids */
+    oxp_channels features; /* default reduction for embeddings of tokens */
     oxp_status (*plan)(oxp_task *t);
     oxp_status (*drive)(oxp_drive *d);
 };
@@ -62,70 +71,79 @@ bool oxp_param_known(const oxp_params *p, const char *name);
 
 /* ---- planning ---- */
 
-/* What kind of axes a tensor has. Spatial axes are those of the picture, volume, series or token grid. */
+/* What kind of axes a tensor has. Spatial axes are those of the picture, volume, series or token
+ * grid. */
 typedef struct oxp_roles {
-    int channel;                  /* axis, -1: none */
-    int n_spatial, spatial[3];    /* axes */
-    bool tokens;                  /* (N,T,D): spatial = the token axis; channel = D */
-    int64_t prefix;               /* tokens: how many come before the grid (class token ...) */
+    int channel;               /* axis, -1: none */
+    int n_spatial, spatial[3]; /* axes */
+    bool tokens;               /* (N,T,D): spatial = the token axis; channel = D */
+    int64_t prefix;            /* tokens: how many come before the grid (class token ...) */
     int n_grid;
-    int64_t grid[3];              /* tokens: what T - prefix unfolds to; n_grid 0: not a grid */
+    int64_t grid[3]; /* tokens: what T - prefix unfolds to; n_grid 0: not a grid */
 } oxp_roles;
 
 struct oxp_task {
     oxp_ctx *ctx;
-    oxp_build *b;                 /* on the specialised forward graph */
+    oxp_build *b; /* on the specialised forward graph */
     const oxp_params *params;
-    oxp_val target;               /* (B, ...) */
-    oxp_val seed;                 /* SEED, of the target's shape: dY/dtarget of each row */
-    const oxp_val *at;            /* what is attributed to: inputs, --wrt tensors or layers, as values of the graph */
-    const oxp_roles *roles;       /* of each */
+    oxp_val target; /* (B, ...) */
+    oxp_val seed;   /* SEED, of the target's shape: dY/dtarget of each row */
+    /* what is attributed to: inputs, --wrt tensors or layers, as values of the graph */
+    const oxp_val *at;
+    const oxp_roles *roles; /* of each */
     size_t n_at;
-    oxp_val *out;                 /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
-    size_t n_touched;             /* to fill by methods with rules */
-    bool stopped;                 /* from oxp_diff */
+    /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
+    oxp_val *out;
+    size_t n_touched; /* to fill by methods with rules */
+    bool stopped;     /* from oxp_diff */
 };
 
-/* The adjoints of t->at from t->seed (or from `seed`, if not NO_VAL) under `rules` (NULL: the derivative); records what was touched.
- * A structurally zero adjoint stays OXP_NO_VAL. */
-oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val seed, oxp_val *adjoint);
+/* The adjoints of t->at from t->seed (or from `seed`, if not NO_VAL) under `rules` (NULL: the
+ * derivative); records what was touched. A structurally zero adjoint stays OXP_NO_VAL. */
+oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val seed,
+                             oxp_val *adjoint);
 
 /* Plans used by several methods. */
-oxp_status oxp_plan_gradient(oxp_task *t);  /* out = dY/dat */
-oxp_status oxp_plan_score(oxp_task *t);     /* no outputs: only the score of each row is wanted */
+oxp_status oxp_plan_gradient(oxp_task *t); /* out = dY/dat */
+oxp_status oxp_plan_score(oxp_task *t);    /* no outputs: only the score of each row is wanted */
 
 /* ---- driving ---- */
 
-typedef struct oxp_side { /* a row's target once known */
-    int64_t index, contrast;      /* flat class or element; -1: not yet known / none */
+typedef struct oxp_side {    /* a row's target once known */
+    int64_t index, contrast; /* flat class or element; -1: not yet known / none */
 } oxp_side;
 
 struct oxp_drive {
     oxp_ctx *ctx;
-    struct oxp_core *core;        /* opaque: explain/core.h */
+    struct oxp_core *core; /* opaque: explain/core.h */
     const oxp_params *params;
-    const oxp_method *method;     /* the one being driven: a wrapper, or what it wraps */
+    const oxp_method *method; /* the one being driven: a wrapper, or what it wraps */
     size_t n_items;
-    size_t n_feeds;               /* tensors fed: per feed, the data of all items, count elements each */
-    const int64_t *count;         /* [n_feeds] elements per row */
-    const oxp_shape *row_shape;   /* [n_feeds] shape of one row, the batch axis dropped */
-    double *const *feed;          /* [n_feeds][n_items * count] */
-    const bool *varied;           /* [n_feeds] is attributed to: methods change only these */
-    const int *out_of_feed;       /* [n_feeds] index of its attribution, -1: none */
-    const oxp_roles *feed_roles;  /* [n_feeds]: axes count as in the full tensor, batch axis included */
+    /* tensors fed: per feed, the data of all items, count elements each */
+    size_t n_feeds;
+    const int64_t *count;       /* [n_feeds] elements per row */
+    const oxp_shape *row_shape; /* [n_feeds] shape of one row, the batch axis dropped */
+    double *const *feed;        /* [n_feeds][n_items * count] */
+    const bool *varied;         /* [n_feeds] is attributed to: methods change only these */
+    const int *out_of_feed;     /* [n_feeds] index of its attribution, -1: none */
+    /* [n_feeds]: axes count as in the full tensor, batch axis included */
+    const oxp_roles *feed_roles;
     const oxp_target *target, *contrast;
-    oxp_side *side;               /* [n_items]; known when drive starts, except for one-pass methods */
+    /* [n_items]; known when drive starts, except for one-pass methods */
+    oxp_side *side;
     size_t n_out;
-    const int64_t *out_count;     /* [n_out] elements per row */
-    double *const *out;           /* [n_out][n_items * out_count] to fill */
-    double *score;                /* [n_items] to fill: the explained scalar at the item itself */
-    double *gap;                  /* [n_items] completeness gap, NaN unless the method sets it */
-    uint32_t item_base;           /* number of the first item, for random numbers */
+    const int64_t *out_count; /* [n_out] elements per row */
+    double *const *out;       /* [n_out][n_items * out_count] to fill */
+    double *score;            /* [n_items] to fill: the explained scalar at the item itself */
+    double *gap;              /* [n_items] completeness gap, NaN unless the method sets it */
+    uint32_t item_base;       /* number of the first item, for random numbers */
 };
 
-/* Runs n rows: feed[f] has n * count[f] elements, side[n]; fills out (may be NULL) and score (may be NULL). Unknown sides are found from
- * the scores by d->target / d->contrast. Progress is the caller's. */
-oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side, double *const *out, double *score);
+/* Runs n rows: feed[f] has n * count[f] elements, side[n]; fills out (may be NULL) and score (may
+ * be NULL). Unknown sides are found from the scores by d->target / d->contrast. Progress is the
+ * caller's. */
+oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side,
+                        double *const *out, double *score);
 /* How many rows one pass takes: make chunks of this size. */
 size_t oxp_rows_width(const oxp_drive *d);
 /* Drives `method` (its own drive, or one pass) with other feeds: for wrappers. */

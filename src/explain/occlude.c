@@ -1,14 +1,16 @@
-/* occlude.c - occlusion: how much the score falls when a window of the input is replaced (Zeiler, Fergus 2014).
+/* occlude.c - occlusion: how much the score falls when a window of the input is replaced (Zeiler,
+ * Fergus 2014).
  *
  *   attribution[p] = mean over the windows that cover p of Y(x) - Y(x with the window replaced)
  *
- * Windows slide over the spatial axes (features of a table, tokens of a text) and cover all channels; the last one is cut at the border.
- * A window is replaced in one tensor at a time. */
+ * Windows slide over the spatial axes (features of a table, tokens of a text) and cover all
+ * channels; the last one is cut at the border. A window is replaced in one tensor at a time. */
 #include "explain/method.h"
 
 #include <string.h>
 
-typedef struct windows { /* over the spatial axes of one feed, in row coordinates (batch axis dropped) */
+/* over the spatial axes of one feed, in row coordinates (batch axis dropped) */
+typedef struct windows {
     int axes;
     int axis[3];
     int64_t dim[3], window[3], stride[3], count[3];
@@ -23,8 +25,7 @@ static int64_t listed(const char *text, int a)
         value = 0;
         while (*text >= '0' && *text <= '9' && value < INT32_MAX)
             value = 10 * value + (*text++ - '0');
-        if (*text == ',')
-            text++;
+        if (*text == ',') text++;
     }
     return value;
 }
@@ -34,19 +35,17 @@ static void make_windows(const oxp_drive *d, size_t f, windows *w)
     const oxp_roles *roles = &d->feed_roles[f];
     const oxp_shape *row = &d->row_shape[f];
     *w = (windows){.axes = roles->n_spatial, .total = 1};
-    for (int a = 0; a < w->axes; a++)
-        w->axis[a] = roles->spatial[a] - 1;
+    for (int a = 0; a < w->axes; a++) w->axis[a] = roles->spatial[a] - 1;
     if (w->axes == 0 && row->rank > 0) /* a table: each feature is a position */
         w->axes = 1, w->axis[0] = 0;
     const bool grid = roles->n_spatial > 0 && !roles->tokens;
     for (int a = 0; a < w->axes; a++) {
         const int64_t dim = w->dim[a] = row->dim[w->axis[a]];
-        int64_t window = listed(oxp_param_text(d->params, "window"), a), stride = listed(oxp_param_text(d->params, "stride"), a);
-        if (window == 0)
-            window = grid ? (dim + 13) / 14 : 1;
+        int64_t window = listed(oxp_param_text(d->params, "window"), a),
+                stride = listed(oxp_param_text(d->params, "stride"), a);
+        if (window == 0) window = grid ? (dim + 13) / 14 : 1;
         window = window > dim ? dim : window < 1 ? 1 : window;
-        if (stride == 0)
-            stride = (window + 1) / 2;
+        if (stride == 0) stride = (window + 1) / 2;
         w->window[a] = window;
         w->stride[a] = stride;
         w->count[a] = dim == 0 ? 0 : 1 + (dim - window + stride - 1) / stride;
@@ -55,7 +54,8 @@ static void make_windows(const oxp_drive *d, size_t f, windows *w)
 }
 
 /* Calls visit for every element of the row that window number `number` covers. */
-static void for_window(const oxp_shape *row, const windows *w, int64_t number, double *data, double value, double *sum, double *hits)
+static void for_window(const oxp_shape *row, const windows *w, int64_t number, double *data,
+                       double value, double *sum, double *hits)
 {
     int64_t lo[OXP_MAX_RANK], hi[OXP_MAX_RANK], idx[OXP_MAX_RANK] = {0};
     for (int a = 0; a < row->rank; a++) {
@@ -71,10 +71,8 @@ static void for_window(const oxp_shape *row, const windows *w, int64_t number, d
     memcpy(idx, lo, sizeof idx);
     for (;;) {
         int64_t offset = 0;
-        for (int a = 0; a < row->rank; a++)
-            offset = offset * row->dim[a] + idx[a];
-        if (data)
-            data[offset] = value;
+        for (int a = 0; a < row->rank; a++) offset = offset * row->dim[a] + idx[a];
+        if (data) data[offset] = value;
         if (sum) {
             sum[offset] += value;
             hits[offset] += 1.0;
@@ -84,8 +82,7 @@ static void for_window(const oxp_shape *row, const windows *w, int64_t number, d
             idx[a] = lo[a];
             a--;
         }
-        if (a < 0)
-            return;
+        if (a < 0) return;
     }
 }
 
@@ -124,21 +121,24 @@ static oxp_status occlude_feed(oxp_drive *d, occluded *c, size_t item, size_t f,
     memset(to, 0, n * sizeof(double));
     memset(c->hits, 0, n * sizeof(double));
     for (int64_t first = 0; n > 0 && first < w.total; first += (int64_t)c->width) {
-        const size_t rows = (size_t)(w.total - first) < c->width ? (size_t)(w.total - first) : c->width;
+        const size_t rows =
+            (size_t)(w.total - first) < c->width ? (size_t)(w.total - first) : c->width;
         for (size_t r = 0; r < rows; r++) {
             for (size_t other = 0; other < d->n_feeds; other++)
-                memcpy(c->feed[other] + r * (size_t)d->count[other], d->feed[other] + item * (size_t)d->count[other],
+                memcpy(c->feed[other] + r * (size_t)d->count[other],
+                       d->feed[other] + item * (size_t)d->count[other],
                        (size_t)d->count[other] * sizeof(double));
-            for_window(&d->row_shape[f], &w, first + (int64_t)r, c->feed[f] + r * n, baseline, NULL, NULL);
+            for_window(&d->row_shape[f], &w, first + (int64_t)r, c->feed[f] + r * n, baseline, NULL,
+                       NULL);
             c->side[r] = d->side[item];
         }
         OXP_TRY(oxp_rows_run(d, rows, c->feed, c->side, NULL, c->score));
         for (size_t r = 0; r < rows; r++)
-            for_window(&d->row_shape[f], &w, first + (int64_t)r, NULL, d->score[item] - c->score[r], to, c->hits);
+            for_window(&d->row_shape[f], &w, first + (int64_t)r, NULL, d->score[item] - c->score[r],
+                       to, c->hits);
         OXP_TRY(oxp_ctx_progress(d->ctx, "occlusion", (uint64_t)first + rows, (uint64_t)w.total));
     }
-    for (size_t i = 0; i < n; i++)
-        to[i] = c->hits[i] > 0.0 ? to[i] / c->hits[i] : 0.0;
+    for (size_t i = 0; i < n; i++) to[i] = c->hits[i] > 0.0 ? to[i] / c->hits[i] : 0.0;
     return OXP_OK;
 }
 
@@ -155,18 +155,31 @@ static oxp_status drive(oxp_drive *d)
 }
 
 static const oxp_param_info params[] = {
-    {"window", "size along each spatial axis, like 16 or 8,8; 0: a 14th of the axis (1 for tables and tokens)", OXP_PARAM_TEXT, 0, 0,
-     "0", NULL},
+    {"window",
+     "size along each spatial axis, like 16 or 8,8; 0: a 14th of the axis (1 for tables and "
+     "tokens)",
+     OXP_PARAM_TEXT, 0, 0, "0", NULL},
     {"stride", "step along each spatial axis; 0: half the window", OXP_PARAM_TEXT, 0, 0, "0", NULL},
-    {"baseline", "the value put in the window, in the model's input tensor", OXP_PARAM_FLOAT, -1e30, 1e30, "0", NULL},
-    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "mean", "max,sum,mean,l1,l2,none"},
+    {"baseline", "the value put in the window, in the model's input tensor", OXP_PARAM_FLOAT, -1e30,
+     1e30, "0", NULL},
+    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "mean",
+     "max,sum,mean,l1,l2,none"},
 };
 
 const oxp_method oxp_method_occlusion = {
-    .info = {.name = "occlusion", .title = "Occlusion", .param_count = OXP_COUNT(params), .is_signed = 1,
-             .sentence = "How much the score falls when a window of the input is hidden: no gradient involved.",
-             .definition = "Y(x) - Y(x with a window replaced), overlapping windows averaged",
-             .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
-    .params = params, .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS, .channels = OXP_CHANNELS_MEAN,
-    .features = OXP_CHANNELS_MEAN, .plan = oxp_plan_score, .drive = drive,
+    .info =
+        {.name = "occlusion",
+         .title = "Occlusion",
+         .param_count = OXP_COUNT(params),
+         .is_signed = 1,
+         .sentence =
+             "How much the score falls when a window of the input is hidden: no gradient involved.",
+         .definition = "Y(x) - Y(x with a window replaced), overlapping windows averaged",
+         .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
+    .params = params,
+    .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS,
+    .channels = OXP_CHANNELS_MEAN,
+    .features = OXP_CHANNELS_MEAN,
+    .plan = oxp_plan_score,
+    .drive = drive,
 };

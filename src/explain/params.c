@@ -1,7 +1,8 @@
 /* params.c - the table of methods, and the checking and reading of their parameters.
  *
- * Everything is checked once, when a session is made: afterwards reading a declared parameter cannot fail. A wrapper's parameters and
- * those of the method it wraps share one list; the wrapper's declaration wins where both have a name. */
+ * Everything is checked once, when a session is made: afterwards reading a declared parameter
+ * cannot fail. A wrapper's parameters and those of the method it wraps share one list; the
+ * wrapper's declaration wins where both have a name. */
 #include "explain/method.h"
 
 #include "base/parse.h"
@@ -27,8 +28,7 @@ const oxp_method *oxp_methods_at(size_t i)
 const oxp_method *oxp_methods_find(const char *name)
 {
     for (size_t i = 0; i < OXP_COUNT(table); i++)
-        if (strcmp(table[i]->info.name, name) == 0)
-            return table[i];
+        if (strcmp(table[i]->info.name, name) == 0) return table[i];
     return NULL;
 }
 
@@ -38,8 +38,7 @@ static const oxp_param_info *declared(const oxp_params *p, const char *name, siz
     for (int m = 0; m < 2; m++)
         for (size_t i = 0; methods[m] && i < methods[m]->info.param_count; i++) {
             const oxp_param_info *info = &methods[m]->params[i];
-            if (strlen(info->name) == n && strncmp(info->name, name, n) == 0)
-                return info;
+            if (strlen(info->name) == n && strncmp(info->name, name, n) == 0) return info;
         }
     return NULL;
 }
@@ -53,8 +52,7 @@ const char *oxp_param_text(const oxp_params *p, const char *name)
 {
     const size_t n = strlen(name);
     for (size_t i = p->n_given; i-- > 0;) /* the last one given wins */
-        if (strncmp(p->given[i], name, n) == 0 && p->given[i][n] == '=')
-            return p->given[i] + n + 1;
+        if (strncmp(p->given[i], name, n) == 0 && p->given[i][n] == '=') return p->given[i] + n + 1;
     const oxp_param_info *info = declared(p, name, n);
     return info ? info->default_text : "";
 }
@@ -80,40 +78,46 @@ bool oxp_param_is(const oxp_params *p, const char *name, const char *text)
 
 bool oxp_param_bool(const oxp_params *p, const char *name)
 {
-    return oxp_param_is(p, name, "true") || oxp_param_is(p, name, "1") || oxp_param_is(p, name, "yes");
+    return oxp_param_is(p, name, "true") || oxp_param_is(p, name, "1") ||
+           oxp_param_is(p, name, "yes");
 }
 
 static bool is_choice(const char *choices, const char *text)
 {
     const size_t n = strlen(text);
     for (const char *c = choices; c; c = strchr(c, ',') ? strchr(c, ',') + 1 : NULL)
-        if (n > 0 && strncmp(c, text, n) == 0 && (c[n] == ',' || c[n] == '\0'))
-            return true;
+        if (n > 0 && strncmp(c, text, n) == 0 && (c[n] == ',' || c[n] == '\0')) return true;
     return false;
 }
 
-static oxp_status check_value(oxp_ctx *ctx, const oxp_method *m, const oxp_param_info *info, const char *text)
+static oxp_status check_value(oxp_ctx *ctx, const oxp_method *m, const oxp_param_info *info,
+                              const char *text)
 {
     double number = 0.0;
     int64_t integer = 0;
     switch (info->type) {
     case OXP_PARAM_INT:
-        OXP_FAIL_IF(ctx, !oxp_parse_i64(text, &integer) || (double)integer < info->min || (double)integer > info->max, OXP_EINVAL,
-                    "%s: %s must be a whole number from %.0f to %.0f, found '%s'", m->info.name, info->name, info->min,
-                    info->max, text);
+        OXP_FAIL_IF(ctx,
+                    !oxp_parse_i64(text, &integer) || (double)integer < info->min ||
+                        (double)integer > info->max,
+                    OXP_EINVAL, "%s: %s must be a whole number from %.0f to %.0f, found '%s'",
+                    m->info.name, info->name, info->min, info->max, text);
         return OXP_OK;
     case OXP_PARAM_FLOAT:
-        OXP_FAIL_IF(ctx, !oxp_parse_double(text, &number) || !(number >= info->min) || !(number <= info->max), OXP_EINVAL,
-                    "%s: %s must be a number from %g to %g, found '%s'", m->info.name, info->name, info->min, info->max,
-                    text);
+        OXP_FAIL_IF(ctx,
+                    !oxp_parse_double(text, &number) || !(number >= info->min) ||
+                        !(number <= info->max),
+                    OXP_EINVAL, "%s: %s must be a number from %g to %g, found '%s'", m->info.name,
+                    info->name, info->min, info->max, text);
         return OXP_OK;
     case OXP_PARAM_BOOL:
-        OXP_FAIL_IF(ctx, !is_choice("true,false,1,0,yes,no", text), OXP_EINVAL, "%s: %s must be true or false, found '%s'",
-                    m->info.name, info->name, text);
+        OXP_FAIL_IF(ctx, !is_choice("true,false,1,0,yes,no", text), OXP_EINVAL,
+                    "%s: %s must be true or false, found '%s'", m->info.name, info->name, text);
         return OXP_OK;
     case OXP_PARAM_CHOICE:
-        OXP_FAIL_IF(ctx, !is_choice(info->choices, text), OXP_EINVAL, "%s: %s must be one of %s, found '%s'", m->info.name,
-                    info->name, info->choices, text);
+        OXP_FAIL_IF(ctx, !is_choice(info->choices, text), OXP_EINVAL,
+                    "%s: %s must be one of %s, found '%s'", m->info.name, info->name, info->choices,
+                    text);
         return OXP_OK;
     case OXP_PARAM_TEXT:
         return OXP_OK;
@@ -123,14 +127,14 @@ static oxp_status check_value(oxp_ctx *ctx, const oxp_method *m, const oxp_param
 
 static oxp_status find_inner(oxp_ctx *ctx, oxp_params *p)
 {
-    if (!(p->method->flags & OXP_METHOD_WRAPPER))
-        return OXP_OK;
+    if (!(p->method->flags & OXP_METHOD_WRAPPER)) return OXP_OK;
     const char *name = oxp_param_text(p, "method");
     p->inner = oxp_methods_find(name);
-    OXP_FAIL_IF(ctx, !p->inner, OXP_EINVAL, "%s: there is no method '%s' to wrap; 'onnxplain methods' lists them",
+    OXP_FAIL_IF(ctx, !p->inner, OXP_EINVAL,
+                "%s: there is no method '%s' to wrap; 'onnxplain methods' lists them",
                 p->method->info.name, name);
-    OXP_FAIL_IF(ctx, p->inner->flags & OXP_METHOD_WRAPPER, OXP_EINVAL, "%s cannot wrap %s, which is a wrapper itself",
-                p->method->info.name, name);
+    OXP_FAIL_IF(ctx, p->inner->flags & OXP_METHOD_WRAPPER, OXP_EINVAL,
+                "%s cannot wrap %s, which is a wrapper itself", p->method->info.name, name);
     return OXP_OK;
 }
 
@@ -140,7 +144,8 @@ oxp_status oxp_params_check(oxp_ctx *ctx, const oxp_settings *settings, oxp_para
     OXP_TRY(find_inner(ctx, out));
     for (size_t i = 0; i < settings->n_params; i++) {
         const char *text = settings->params[i], *equals = strchr(text, '=');
-        OXP_FAIL_IF(ctx, !equals, OXP_EINVAL, "a parameter is given as name=value, found '%s'", text);
+        OXP_FAIL_IF(ctx, !equals, OXP_EINVAL, "a parameter is given as name=value, found '%s'",
+                    text);
         const oxp_param_info *info = declared(out, text, (size_t)(equals - text));
         if (info) {
             OXP_TRY(check_value(ctx, settings->method, info, equals + 1));
@@ -150,14 +155,15 @@ oxp_status oxp_params_check(oxp_ctx *ctx, const oxp_settings *settings, oxp_para
         size_t n = 0;
         for (size_t k = 0; k < out->method->info.param_count && n < OXP_COUNT(names); k++)
             names[n++] = out->method->params[k].name;
-        for (size_t k = 0; out->inner && k < out->inner->info.param_count && n < OXP_COUNT(names); k++)
+        for (size_t k = 0; out->inner && k < out->inner->info.param_count && n < OXP_COUNT(names);
+             k++)
             names[n++] = out->inner->params[k].name;
         char *wanted = oxp_arena_strndup(ctx->scratch, text, (size_t)(equals - text));
         OXP_NOMEM_IF(ctx, wanted);
         const int near = oxp_nearest_name(wanted, names, n);
-        OXP_FAIL(ctx, OXP_EINVAL, "%s has no parameter '%s'%s%s%s; see 'onnxplain methods %s'", settings->method->info.name,
-                 wanted, near >= 0 ? "; did you mean '" : "", near >= 0 ? names[near] : "", near >= 0 ? "'" : "",
-                 settings->method->info.name);
+        OXP_FAIL(ctx, OXP_EINVAL, "%s has no parameter '%s'%s%s%s; see 'onnxplain methods %s'",
+                 settings->method->info.name, wanted, near >= 0 ? "; did you mean '" : "",
+                 near >= 0 ? names[near] : "", near >= 0 ? "'" : "", settings->method->info.name);
     }
     return OXP_OK;
 }

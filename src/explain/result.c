@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static oxp_status to_tensor(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const oxp_shape *shape, const double *data, oxp_tensor *out)
+static oxp_status to_tensor(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const oxp_shape *shape,
+                            const double *data, oxp_tensor *out)
 {
     OXP_TRY(oxp_tensor_new(ctx, arena, dtype, shape, out));
     oxp_convert((void *)(uintptr_t)out->data, dtype, data, OXP_F64, oxp_shape_elements(shape));
@@ -25,23 +26,24 @@ static int input_grid(const oxp_core *core, int64_t dims[3])
 {
     for (size_t f = 0; f < core->n_feeds; f++) {
         const oxp_roles *r = &core->feeds[f].roles;
-        for (int a = 0; a < r->n_spatial; a++)
-            dims[a] = core->feeds[f].row.dim[r->spatial[a] - 1];
-        if (r->n_spatial > 0 && !r->tokens)
-            return r->n_spatial;
+        for (int a = 0; a < r->n_spatial; a++) dims[a] = core->feeds[f].row.dim[r->spatial[a] - 1];
+        if (r->n_spatial > 0 && !r->tokens) return r->n_spatial;
     }
     return 0;
 }
 
-static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items, size_t o, oxp_attributed *map)
+static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
+                           size_t o, oxp_attributed *map)
 {
     const oxp_core_out *out = &s->core->outs[o];
     const oxp_drive *d = &items->drive;
     const size_t total = d->n_items * (size_t)out->count;
     for (size_t i = 0; i < total; i++)
-        OXP_FAIL_IF(ctx, !isfinite(d->out[o][i]), OXP_EINVAL, "the attribution of '%s' is not finite%s", out->tensor,
+        OXP_FAIL_IF(ctx, !isfinite(d->out[o][i]), OXP_EINVAL,
+                    "the attribution of '%s' is not finite%s", out->tensor,
                     s->params.method == &oxp_method_grad_cam_pp
-                        ? ": the paper's denominator vanishes for layers with negative activations; choose --set variant=pgc"
+                        ? ": the paper's denominator vanishes for layers with negative "
+                          "activations; choose --set variant=pgc"
                         : "; the gradient overflows or divides by zero at this input");
     bool shared = false;
     for (size_t f = 0; f < s->core->n_feeds; f++)
@@ -50,24 +52,30 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     int64_t dims[3];
     const int n_dims = input_grid(s->core, dims);
     oxp_reduced reduced;
-    OXP_TRY(oxp_reduce_map(ctx, ctx->scratch, &s->params, out, d->out[o], d->n_items, dims, n_dims, &reduced));
+    OXP_TRY(oxp_reduce_map(ctx, ctx->scratch, &s->params, out, d->out[o], d->n_items, dims, n_dims,
+                           &reduced));
     map->tensor = oxp_arena_strdup(arena, out->tensor);
     OXP_NOMEM_IF(ctx, map->tensor);
     map->reduction = reduced.name;
     map->is_signed = reduced.is_signed;
-    OXP_TRY(to_tensor(ctx, arena, s->settings.double_precision ? OXP_F64 : OXP_F32, &shape, d->out[o], &map->raw));
+    OXP_TRY(to_tensor(ctx, arena, s->settings.double_precision ? OXP_F64 : OXP_F32, &shape,
+                      d->out[o], &map->raw));
     return to_tensor(ctx, arena, OXP_F32, &reduced.shape, reduced.data, &map->map);
 }
 
-/* Several layers: each map divided by its maximum, then the mean of them, as one more attribution in front. */
-static oxp_status join_layers(oxp_ctx *ctx, oxp_arena *arena, size_t n_items, oxp_attributed *maps, size_t n)
+/* Several layers: each map divided by its maximum, then the mean of them, as one more
+ * attribution in front. */
+static oxp_status join_layers(oxp_ctx *ctx, oxp_arena *arena, size_t n_items, oxp_attributed *maps,
+                              size_t n)
 {
     oxp_attributed *joint = &maps[0];
     *joint = maps[1];
     for (size_t k = 2; k <= n; k++)
         if (!oxp_shape_equal(&maps[k].map.shape, &joint->map.shape))
-            return oxp_ctx_fail(ctx, OXP_EINVAL, "layers '%s' and '%s' give maps of different shapes: use upsample=linear",
-                                maps[1].tensor, maps[k].tensor);
+            return oxp_ctx_fail(
+                ctx, OXP_EINVAL,
+                "layers '%s' and '%s' give maps of different shapes: use upsample=linear",
+                maps[1].tensor, maps[k].tensor);
     joint->tensor = "mean of layers";
     OXP_TRY(oxp_tensor_new(ctx, arena, OXP_F32, &maps[1].map.shape, &joint->map));
     const size_t cells = (size_t)oxp_shape_elements(&joint->map.shape) / n_items;
@@ -76,8 +84,7 @@ static oxp_status join_layers(oxp_ctx *ctx, oxp_arena *arena, size_t n_items, ox
         for (size_t item = 0; item < n_items; item++) {
             const float *from = (const float *)maps[k].map.data + item * cells;
             float most = 0.0f;
-            for (size_t i = 0; i < cells; i++)
-                most = fmaxf(most, fabsf(from[i]));
+            for (size_t i = 0; i < cells; i++) most = fmaxf(most, fabsf(from[i]));
             for (size_t i = 0; most > 0.0f && i < cells; i++)
                 to[item * cells + i] += from[i] / (most * (float)n);
         }
@@ -85,7 +92,8 @@ static oxp_status join_layers(oxp_ctx *ctx, oxp_arena *arena, size_t n_items, ox
     return OXP_OK;
 }
 
-static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items, oxp_explanation *e)
+static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
+                             oxp_explanation *e)
 {
     const oxp_core *core = s->core;
     const oxp_drive *d = &items->drive;
@@ -94,20 +102,27 @@ static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
     for (size_t i = 0; i < d->n_items; i++) {
         oxp_item *item = &e->items[i];
         const double *row = items->top_rows + i * (size_t)core->classes.count;
-        const double *prob = core->prob_output == SIZE_MAX ? NULL : items->prob_rows + i * (size_t)core->classes.count;
-        *item = (oxp_item){.target = d->side[i].index, .contrast = d->side[i].contrast, .gap = d->gap[i]};
-        item->score = oxp_target_score(&core->classes, core->score.space, d->target->kind, item->target, row);
+        const double *prob = core->prob_output == SIZE_MAX
+                                 ? NULL
+                                 : items->prob_rows + i * (size_t)core->classes.count;
+        *item = (oxp_item){
+            .target = d->side[i].index, .contrast = d->side[i].contrast, .gap = d->gap[i]};
+        item->score =
+            oxp_target_score(&core->classes, core->score.space, d->target->kind, item->target, row);
         if (item->contrast >= 0)
-            item->contrast_score = oxp_target_score(&core->classes, core->score.space, d->contrast->kind, item->contrast, row);
+            item->contrast_score = oxp_target_score(&core->classes, core->score.space,
+                                                    d->contrast->kind, item->contrast, row);
         item->top = OXP_NEW(arena, oxp_top, s->settings.top_k + 1);
         OXP_NOMEM_IF(ctx, item->top);
         if (s->settings.target_tensor == OXP_NO_VAL)
-            item->n_top = oxp_top_classes(&core->classes, &core->score, row, prob, item->top, s->settings.top_k);
+            item->n_top = oxp_top_classes(&core->classes, &core->score, row, prob, item->top,
+                                          s->settings.top_k);
     }
     return OXP_OK;
 }
 
-static oxp_status list_params(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *p, oxp_explanation *e)
+static oxp_status list_params(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *p,
+                              oxp_explanation *e)
 {
     const oxp_method *const methods[2] = {p->method, p->inner};
     size_t room = p->method->info.param_count + (p->inner ? p->inner->info.param_count : 0);
@@ -118,9 +133,9 @@ static oxp_status list_params(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *
             const char *name = methods[m]->params[i].name;
             bool listed = false;
             for (size_t k = 0; k < e->n_params; k++)
-                listed = listed || (strncmp(list[k], name, strlen(name)) == 0 && list[k][strlen(name)] == '=');
-            if (listed)
-                continue;
+                listed = listed || (strncmp(list[k], name, strlen(name)) == 0 &&
+                                    list[k][strlen(name)] == '=');
+            if (listed) continue;
             list[e->n_params] = oxp_arena_printf(arena, "%s=%s", name, oxp_param_text(p, name));
             OXP_NOMEM_IF(ctx, list[e->n_params]);
             e->n_params++;
@@ -129,7 +144,8 @@ static oxp_status list_params(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *
     return OXP_OK;
 }
 
-static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena, oxp_explanation *e)
+static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
+                             oxp_explanation *e)
 {
     const oxp_core *core = s->core;
     const char **notes = OXP_NEW(arena, const char *, OXP_COUNT(core->notes) + 2 + e->n_maps);
@@ -139,17 +155,18 @@ static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *aren
         OXP_NOMEM_IF(ctx, notes[e->n_notes++]);
     }
     if (s->mixes && e->n_items > 1)
-        notes[e->n_notes++] = "items were explained one by one: the model does not keep the items of a batch apart";
+        notes[e->n_notes++] =
+            "items were explained one by one: the model does not keep the items of a batch apart";
     for (size_t m = 0; m < e->n_maps; m++) {
         const float *data = e->maps[m].map.data;
         const int64_t n = oxp_shape_elements(&e->maps[m].map.shape);
         bool zero = true;
-        for (int64_t i = 0; zero && i < n; i++)
-            zero = !(data[i] > 0.0f || data[i] < 0.0f);
-        if (!zero)
-            continue;
-        notes[e->n_notes] = oxp_arena_printf(arena, "warning: the map of '%s' is zero everywhere: try another layer, target or method",
-                                             e->maps[m].tensor);
+        for (int64_t i = 0; zero && i < n; i++) zero = !(data[i] > 0.0f || data[i] < 0.0f);
+        if (!zero) continue;
+        notes[e->n_notes] = oxp_arena_printf(
+            arena,
+            "warning: the map of '%s' is zero everywhere: try another layer, target or method",
+            e->maps[m].tensor);
         OXP_NOMEM_IF(ctx, notes[e->n_notes++]);
     }
     e->notes = notes;
@@ -162,24 +179,30 @@ static const char *space_name(const oxp_core *core, bool named)
     return named ? "output" : names[core->score.space];
 }
 
-oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items, oxp_explanation *out)
+oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
+                           oxp_explanation *out)
 {
     const oxp_core *core = s->core;
     const oxp_value *target = oxp_value_of(core->g, core->g->outputs[core->target_output]);
     const bool join = core->layer && core->n_outs > 1;
     const size_t first = join ? 1 : 0;
-    *out = (oxp_explanation){.method = s->params.method, .n_items = items->drive.n_items, .n_touched = core->n_touched,
-                             .n_maps = core->n_outs + first, .cost = oxp_program_cost(core->program)};
+    *out = (oxp_explanation){.method = s->params.method,
+                             .n_items = items->drive.n_items,
+                             .n_touched = core->n_touched,
+                             .n_maps = core->n_outs + first,
+                             .cost = oxp_program_cost(core->program)};
     out->space = space_name(core, s->settings.target_tensor != OXP_NO_VAL);
-    out->classes = s->settings.target_tensor != OXP_NO_VAL ? 0 : core->classes.binary ? 2 : core->classes.classes;
+    out->classes = s->settings.target_tensor != OXP_NO_VAL ? 0
+                   : core->classes.binary                  ? 2
+                                                           : core->classes.classes;
     out->target_tensor = target->name ? oxp_arena_strdup(arena, target->name) : "";
     out->layer = core->layer ? oxp_arena_strdup(arena, core->layer) : NULL;
     out->maps = OXP_NEW(arena, oxp_attributed, out->n_maps);
-    OXP_FAIL_IF(ctx, !out->maps || !out->target_tensor || (core->layer && !out->layer), OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(ctx, !out->maps || !out->target_tensor || (core->layer && !out->layer), OXP_ENOMEM,
+                "out of memory");
     for (size_t o = 0; o < core->n_outs; o++)
         OXP_TRY(make_map(ctx, s, arena, items, o, &out->maps[first + o]));
-    if (join)
-        OXP_TRY(join_layers(ctx, arena, out->n_items, out->maps, core->n_outs));
+    if (join) OXP_TRY(join_layers(ctx, arena, out->n_items, out->maps, core->n_outs));
     OXP_TRY(make_items(ctx, s, arena, items, out));
     OXP_TRY(list_params(ctx, arena, &s->params, out));
     return list_notes(ctx, s, arena, out);

@@ -2,8 +2,8 @@
 #include "explain/session.h"
 
 #include "explain/roles.h"
-#include "opt/opt.h"
 #include "ops/specialise.h"
+#include "opt/opt.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -25,15 +25,15 @@ static oxp_status copy_settings(oxp_ctx *ctx, oxp_session *s, const oxp_settings
     to->params = params;
     to->layers = oxp_arena_memdup(s->arena, from->layers, from->n_layers * sizeof(oxp_val));
     to->wrt = oxp_arena_memdup(s->arena, from->wrt, from->n_wrt * sizeof(oxp_val));
-    OXP_FAIL_IF(ctx, (from->n_layers && !to->layers) || (from->n_wrt && !to->wrt), OXP_ENOMEM, "out of memory");
-    if (from->method->flags & OXP_METHOD_CONTRASTIVE)
-        to->has_contrast = true;
-    if (to->max_memory == 0)
-        to->max_memory = s->net.max_memory;
+    OXP_FAIL_IF(ctx, (from->n_layers && !to->layers) || (from->n_wrt && !to->wrt), OXP_ENOMEM,
+                "out of memory");
+    if (from->method->flags & OXP_METHOD_CONTRASTIVE) to->has_contrast = true;
+    if (to->max_memory == 0) to->max_memory = s->net.max_memory;
     return oxp_params_check(ctx, to, &s->params);
 }
 
-oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings, oxp_session **out)
+oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
+                           oxp_session **out)
 {
     oxp_arena *arena = oxp_arena_new(net->hooks);
     OXP_NOMEM_IF(ctx, arena);
@@ -62,8 +62,7 @@ static void drop_cores(oxp_session *s)
 
 void oxp_session_free(oxp_session *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     drop_cores(s);
     oxp_arena_free(s->fixed);
     oxp_arena_free(s->arena);
@@ -74,31 +73,35 @@ void oxp_session_free(oxp_session *s)
 /* A declared first axis is the batch when it is symbolic or the input has further axes. */
 static bool is_batched(const oxp_shape *declared, const oxp_shape *given)
 {
-    if (given->rank == 0)
-        return false;
-    return given->rank >= 2 || (declared->rank == given->rank && declared->dim[0] == OXP_DIM_UNKNOWN);
+    if (given->rank == 0) return false;
+    return given->rank >= 2 ||
+           (declared->rank == given->rank && declared->dim[0] == OXP_DIM_UNKNOWN);
 }
 
-static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp_tensor *t, bool batched)
+static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp_tensor *t,
+                              bool batched)
 {
     const oxp_shape *want = &declared->shape, *have = &t->shape;
     bool fits = want->rank < 0 || want->rank == have->rank;
     for (int a = batched ? 1 : 0; fits && want->rank >= 0 && a < want->rank; a++)
         fits = want->dim[a] == OXP_DIM_UNKNOWN || want->dim[a] == have->dim[a];
     char expected[OXP_SHAPE_TEXT], found[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(ctx, !fits, OXP_EINVAL, "input '%s' expects shape %s, found %s", declared->name ? declared->name : "?",
-                oxp_shape_text(want, expected), oxp_shape_text(have, found));
-    OXP_FAIL_IF(ctx, oxp_shape_elements(have) == 0, OXP_EINVAL, "input '%s' is empty: shape %s", declared->name ? declared->name : "?",
+    OXP_FAIL_IF(ctx, !fits, OXP_EINVAL, "input '%s' expects shape %s, found %s",
+                declared->name ? declared->name : "?", oxp_shape_text(want, expected),
                 oxp_shape_text(have, found));
+    OXP_FAIL_IF(ctx, oxp_shape_elements(have) == 0, OXP_EINVAL, "input '%s' is empty: shape %s",
+                declared->name ? declared->name : "?", oxp_shape_text(have, found));
     return OXP_OK;
 }
 
-/* The rows' shapes, the number of items, and how many the model's declaration forces into one run (0: any). */
-static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tensor *inputs, size_t n, oxp_input_shape *shapes,
-                              size_t *n_items, size_t *forced)
+/* The rows' shapes, the number of items, and how many the model's declaration forces into one
+ * run (0: any). */
+static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tensor *inputs,
+                              size_t n, oxp_input_shape *shapes, size_t *n_items, size_t *forced)
 {
     const oxp_graph *model = s->net.graph;
-    OXP_FAIL_IF(ctx, n != model->n_inputs, OXP_EINVAL, "the model has %zu inputs, found %zu", model->n_inputs, n);
+    OXP_FAIL_IF(ctx, n != model->n_inputs, OXP_EINVAL, "the model has %zu inputs, found %zu",
+                model->n_inputs, n);
     *n_items = 0;
     *forced = 0;
     for (size_t i = 0; i < n; i++) {
@@ -107,11 +110,11 @@ static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tens
         const bool batched = is_batched(&declared->shape, have);
         OXP_TRY(check_input(ctx, declared, &inputs[i], batched));
         shapes[i] = (oxp_input_shape){.row = *have, .shared = !batched};
-        if (!batched)
-            continue;
+        if (!batched) continue;
         shapes[i].row = oxp_shape_of(have->rank - 1, have->dim + 1);
         OXP_FAIL_IF(ctx, *n_items && *n_items != (size_t)have->dim[0], OXP_EINVAL,
-                    "the inputs disagree about the batch: %zu items, then %lld", *n_items, (long long)have->dim[0]);
+                    "the inputs disagree about the batch: %zu items, then %lld", *n_items,
+                    (long long)have->dim[0]);
         *n_items = (size_t)have->dim[0];
         if (declared->shape.rank == have->rank && declared->shape.dim[0] > 0)
             *forced = (size_t)declared->shape.dim[0];
@@ -120,14 +123,18 @@ static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tens
     return OXP_OK;
 }
 
-static bool same_inputs(const oxp_session *s, const oxp_input_shape *shapes, const oxp_tensor *inputs, size_t width)
+static bool same_inputs(const oxp_session *s, const oxp_input_shape *shapes,
+                        const oxp_tensor *inputs, size_t width)
 {
     bool same = s->core && s->core->width >= width;
     for (size_t i = 0; same && i < s->n_inputs; i++) {
-        same = s->shapes[i].shared == shapes[i].shared && oxp_shape_equal(&s->shapes[i].row, &shapes[i].row);
+        same = s->shapes[i].shared == shapes[i].shared &&
+               oxp_shape_equal(&s->shapes[i].row, &shapes[i].row);
         if (same && s->shapes[i].fixed)
-            same = oxp_shape_equal(&s->shapes[i].fixed->shape, &inputs[i].shape) && s->shapes[i].fixed->dtype == inputs[i].dtype &&
-                   memcmp(s->shapes[i].fixed->data, inputs[i].data, oxp_tensor_bytes(&inputs[i])) == 0;
+            same =
+                oxp_shape_equal(&s->shapes[i].fixed->shape, &inputs[i].shape) &&
+                s->shapes[i].fixed->dtype == inputs[i].dtype &&
+                memcmp(s->shapes[i].fixed->data, inputs[i].data, oxp_tensor_bytes(&inputs[i])) == 0;
     }
     return same;
 }
@@ -153,16 +160,18 @@ static oxp_status fix_data(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *input
     return OXP_OK;
 }
 
-static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t width)
+static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                                size_t width)
 {
     bool needs_data = false;
-    if (s->needs_data)
-        OXP_TRY(fix_data(ctx, s, inputs));
-    oxp_status status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width, &s->core, &needs_data);
+    if (s->needs_data) OXP_TRY(fix_data(ctx, s, inputs));
+    oxp_status status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width,
+                                     &s->core, &needs_data);
     if (status != OXP_OK && needs_data && !s->needs_data) {
         s->needs_data = true;
         OXP_TRY(fix_data(ctx, s, inputs));
-        status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width, &s->core, NULL);
+        status =
+            oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width, &s->core, NULL);
     }
     OXP_TRY(status);
     return oxp_core_head(ctx, s->core, s->shapes, &s->head);
@@ -170,15 +179,14 @@ static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
 
 static size_t width_for(const oxp_session *s, size_t n_items, size_t forced)
 {
-    if (forced)
-        return forced;
-    if (s->mixes)
-        return 1;
+    if (forced) return forced;
+    if (s->mixes) return 1;
     const bool many = (s->params.method->flags & OXP_METHOD_FEEDS) != 0;
     return many || n_items > MAX_WIDTH ? MAX_WIDTH : n_items;
 }
 
-/* Does the first item's score change when the others do? Compared on the target tensor of two runs. */
+/* Does the first item's score change when the others do? Compared on the target tensor of two
+ * runs. */
 static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs)
 {
     oxp_core *core = s->core;
@@ -187,13 +195,14 @@ static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     OXP_TRY(oxp_items_make(ctx, s, ctx->scratch, inputs, 1, &items));
     double *rows[2], **feed = OXP_NEW(ctx->scratch, double *, core->n_feeds);
     for (int k = 0; k < 2; k++) {
-        rows[k] = OXP_NEW(ctx->scratch, double, core->width * count + 1);
+        rows[k] = OXP_NEW(ctx->scratch, double, core->width *count + 1);
         OXP_NOMEM_IF(ctx, rows[k]);
     }
     OXP_NOMEM_IF(ctx, feed);
     for (int run = 0; run < 2; run++) {
         for (size_t f = 0; f < core->n_feeds; f++) {
-            const size_t n = (size_t)core->feeds[f].count, copies = core->feeds[f].shared ? 1 : core->width;
+            const size_t n = (size_t)core->feeds[f].count,
+                         copies = core->feeds[f].shared ? 1 : core->width;
             feed[f] = oxp_arena_zalloc(ctx->scratch, copies * n + 1, sizeof(double));
             OXP_NOMEM_IF(ctx, feed[f]);
             for (size_t r = 0; r < (run ? 1 : copies); r++)
@@ -211,21 +220,22 @@ static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     return OXP_OK;
 }
 
-oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, size_t *n_items)
+oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                               size_t n_inputs, size_t *n_items)
 {
     size_t forced;
     oxp_input_shape *shapes = OXP_NEW(ctx->scratch, oxp_input_shape, n_inputs + 1);
     OXP_NOMEM_IF(ctx, shapes);
     OXP_TRY(read_shapes(ctx, s, inputs, n_inputs, shapes, n_items, &forced));
     size_t width = width_for(s, *n_items, forced);
-    if (same_inputs(s, shapes, inputs, width))
-        return OXP_OK;
+    if (same_inputs(s, shapes, inputs, width)) return OXP_OK;
     drop_cores(s);
     s->n_inputs = n_inputs;
     s->shapes = oxp_arena_memdup(s->arena, shapes, n_inputs * sizeof *shapes);
     OXP_NOMEM_IF(ctx, s->shapes);
     oxp_status status = compile_width(ctx, s, inputs, width);
-    if (status != OXP_OK && width > 1 && !forced && (status == OXP_EINVAL || status == OXP_EUNSUPPORTED || status == OXP_ELIMIT)) {
+    if (status != OXP_OK && width > 1 && !forced &&
+        (status == OXP_EINVAL || status == OXP_EUNSUPPORTED || status == OXP_ELIMIT)) {
         s->mixes = true; /* the graph does not take a batch, or it would be too large: one by one */
         width = 1;
         drop_cores(s);
@@ -234,13 +244,15 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     if (status == OXP_OK && width > 1 && !s->mix_checked && !s->needs_data)
         status = check_mixing(ctx, s, inputs);
     if (status == OXP_OK && s->mixes && width > 1) {
-        OXP_FAIL_IF(ctx, forced, OXP_EUNSUPPORTED, "the items of this model's batch of %zu influence each other: they have no explanations "
-                    "of their own", forced);
+        OXP_FAIL_IF(ctx, forced, OXP_EUNSUPPORTED,
+                    "the items of this model's batch of %zu influence each other: they have no "
+                    "explanations "
+                    "of their own",
+                    forced);
         drop_cores(s);
         status = compile_width(ctx, s, inputs, 1);
     }
-    if (status != OXP_OK)
-        drop_cores(s);
+    if (status != OXP_OK) drop_cores(s);
     return status;
 }
 
@@ -253,8 +265,9 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, size_t n_inputs,
-                               oxp_target target, oxp_target contrast, oxp_explanation *out)
+oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
+                               const oxp_tensor *inputs, size_t n_inputs, oxp_target target,
+                               oxp_target contrast, oxp_explanation *out)
 {
     size_t n_items;
     oxp_items items;
@@ -271,7 +284,8 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, c
     return OXP_OK;
 }
 
-oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, oxp_cost *cost, uint32_t *passes)
+oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
+                            oxp_cost *cost, uint32_t *passes)
 {
     size_t n_items;
     OXP_TRY(oxp_session_compile(ctx, s, inputs, n_inputs, &n_items));
@@ -285,7 +299,8 @@ oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inpu
     return OXP_OK;
 }
 
-oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, bool plan, oxp_strbuf *out)
+oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                             size_t n_inputs, bool plan, oxp_strbuf *out)
 {
     size_t n_items;
     OXP_TRY(oxp_session_compile(ctx, s, inputs, n_inputs, &n_items));
@@ -298,8 +313,9 @@ oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inp
 
 /* ---- forward only ---- */
 
-static oxp_status compute_in(oxp_ctx *ctx, const oxp_net *net, oxp_arena *tmp, oxp_arena *arena, const oxp_cut *cut,
-                             const oxp_tensor *data, const oxp_exec_options *options, oxp_tensor *out)
+static oxp_status compute_in(oxp_ctx *ctx, const oxp_net *net, oxp_arena *tmp, oxp_arena *arena,
+                             const oxp_cut *cut, const oxp_tensor *data,
+                             const oxp_exec_options *options, oxp_tensor *out)
 {
     oxp_special special;
     OXP_TRY(oxp_specialise(ctx, tmp, net->graph, cut, &special, NULL));
@@ -312,13 +328,13 @@ static oxp_status compute_in(oxp_ctx *ctx, const oxp_net *net, oxp_arena *tmp, o
     oxp_status status = OXP_OK;
     size_t input = 0;
     for (size_t i = 0; status == OXP_OK && i < cut->n_feeds; i++)
-        if (!cut->feeds[i].fixed)
-            status = oxp_program_feed(ctx, program, input++, &data[i]);
-    if (status == OXP_OK)
-        status = oxp_program_run(ctx, program, 0);
+        if (!cut->feeds[i].fixed) status = oxp_program_feed(ctx, program, input++, &data[i]);
+    if (status == OXP_OK) status = oxp_program_run(ctx, program, 0);
     for (size_t i = 0; status == OXP_OK && i < cut->n_wanted; i++) {
         const oxp_value *v = oxp_value_of(g, g->outputs[i]);
-        const oxp_dtype dtype = v->dtype != OXP_F32 ? OXP_I64 : options->kind == OXP_EXEC_PLAIN ? OXP_F64 : OXP_F32;
+        const oxp_dtype dtype = v->dtype != OXP_F32               ? OXP_I64
+                                : options->kind == OXP_EXEC_PLAIN ? OXP_F64
+                                                                  : OXP_F32;
         status = oxp_tensor_new(ctx, arena, dtype, &v->shape, &out[i]);
         if (status == OXP_OK)
             status = oxp_program_read(ctx, program, i, dtype, (void *)(uintptr_t)out[i].data);
@@ -327,8 +343,9 @@ static oxp_status compute_in(oxp_ctx *ctx, const oxp_net *net, oxp_arena *tmp, o
     return status;
 }
 
-oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed, const oxp_tensor *data,
-                       size_t n_feeds, const oxp_val *wanted, size_t n_wanted, int threads, bool double_precision, oxp_tensor *out)
+oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed,
+                       const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
+                       size_t n_wanted, int threads, bool double_precision, oxp_tensor *out)
 {
     oxp_feed *feeds = OXP_NEW(ctx->scratch, oxp_feed, n_feeds + 1);
     oxp_arena *tmp = oxp_arena_new(net->hooks);
@@ -342,14 +359,16 @@ oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const
         feeds[i] = (oxp_feed){feed[i], data[i].shape, is_float ? NULL : &data[i]};
     }
     const oxp_cut cut = {feeds, n_feeds, wanted, n_wanted, net->max_memory};
-    const oxp_exec_options options = {.kind = double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED, .threads = threads,
+    const oxp_exec_options options = {.kind = double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED,
+                                      .threads = threads,
                                       .max_memory = net->max_memory};
     const oxp_status status = compute_in(ctx, net, tmp, arena, &cut, data, &options, out);
     oxp_arena_free(tmp);
     return status;
 }
 
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs, size_t n_inputs, oxp_strbuf *out)
+oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
+                           size_t n_inputs, oxp_strbuf *out)
 {
     const oxp_settings settings = {.method = &oxp_method_saliency, .top_k = 1};
     oxp_session *s;
@@ -361,20 +380,18 @@ oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *i
         feeds[i] = (oxp_feed){net->graph->inputs[i], inputs[i].shape, NULL};
     oxp_special special;
     const oxp_cut cut = {feeds, n_inputs, net->graph->outputs, 1, net->max_memory};
-    if (status == OXP_OK)
-        status = oxp_specialise(ctx, tmp, net->graph, &cut, &special, NULL);
+    if (status == OXP_OK) status = oxp_specialise(ctx, tmp, net->graph, &cut, &special, NULL);
     oxp_val follow[1] = {status == OXP_OK ? special.g->outputs[0] : OXP_NO_VAL}, *layers = NULL;
     size_t n = 0;
     const oxp_pass_fn raise[] = {oxp_opt_raise};
-    if (status == OXP_OK)
-        status = oxp_opt_run(ctx, tmp, raise, 1, &special.g, follow, 1);
-    if (status == OXP_OK)
-        status = oxp_layer_candidates(ctx, special.g, follow[0], &layers, &n);
+    if (status == OXP_OK) status = oxp_opt_run(ctx, tmp, raise, 1, &special.g, follow, 1);
+    if (status == OXP_OK) status = oxp_layer_candidates(ctx, special.g, follow[0], &layers, &n);
     char text[OXP_SHAPE_TEXT];
     for (size_t i = 0; i < n; i++) {
         const oxp_value *v = oxp_value_of(special.g, layers[i]);
         if (v->name)
-            oxp_strbuf_printf(out, "%-40s %s%s\n", v->name, oxp_shape_text(&v->shape, text), i == 0 ? "  (auto)" : "");
+            oxp_strbuf_printf(out, "%-40s %s%s\n", v->name, oxp_shape_text(&v->shape, text),
+                              i == 0 ? "  (auto)" : "");
     }
     oxp_arena_free(tmp);
     oxp_session_free(s);

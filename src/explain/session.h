@@ -7,19 +7,20 @@
 struct oxp_session {
     oxp_arena *arena;
     oxp_net net;
-    oxp_settings settings;       /* own copies of every list */
+    oxp_settings settings; /* own copies of every list */
     oxp_params params;
-    oxp_core *core, *head;       /* NULL before the first run */
-    oxp_input_shape *shapes;     /* what they were compiled for, [n_inputs] */
+    oxp_core *core, *head;   /* NULL before the first run */
+    oxp_input_shape *shapes; /* what they were compiled for, [n_inputs] */
     size_t n_inputs;
-    oxp_arena *fixed;            /* guarded data */
-    bool needs_data;             /* integer inputs decide shapes */
-    bool mixes;                  /* items of a batch influence each other: one by one */
+    oxp_arena *fixed; /* guarded data */
+    bool needs_data;  /* integer inputs decide shapes */
+    bool mixes;       /* items of a batch influence each other: one by one */
     bool mix_checked;
 };
 
 /* Compiles for these inputs unless that was done; *n_items: the batch. */
-oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs, size_t *n_items);
+oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                               size_t n_inputs, size_t *n_items);
 
 /* What one call of explain works on. */
 typedef struct oxp_items {
@@ -27,9 +28,12 @@ typedef struct oxp_items {
     double *top_rows, *prob_rows; /* [n][classes.count] target and probability tensor rows */
 } oxp_items;
 
-oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs, size_t n_items, oxp_items *items);
-/* Forward pass over all items: scores, probabilities, targets. One-pass methods run their backward half at once. */
+oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs,
+                          size_t n_items, oxp_items *items);
+/* Forward pass over all items: scores, probabilities, targets. One-pass methods run their
+ * backward half at once. */
 oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items);
-oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items, oxp_explanation *out);
+oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
+                           oxp_explanation *out);
 
 #endif

@@ -1,7 +1,9 @@
-/* smooth.c - SmoothGrad: any method's attribution, averaged over noisy copies of the input (Smilkov et al. 2017).
+/* smooth.c - SmoothGrad: any method's attribution, averaged over noisy copies of the input (Smilkov
+ * et al. 2017).
  *
- * Noise is N(0, (level (max - min))^2) with the range taken per item and per tensor, or N(0, level^2) with noise=absolute. Raw signed
- * attributions are averaged; magnitudes, if any, are taken afterwards (of=abs: before). */
+ * Noise is N(0, (level (max - min))^2) with the range taken per item and per tensor, or N(0,
+ * level^2) with noise=absolute. Raw signed attributions are averaged; magnitudes, if any, are
+ * taken afterwards (of=abs: before). */
 #include "explain/method.h"
 
 #include <math.h>
@@ -10,8 +12,7 @@
 static double noise_scale(const oxp_drive *d, size_t f, size_t item)
 {
     const double level = oxp_param_number(d->params, "level");
-    if (oxp_param_is(d->params, "noise", "absolute"))
-        return level;
+    if (oxp_param_is(d->params, "noise", "absolute")) return level;
     const size_t n = (size_t)d->count[f];
     const double *x = d->feed[f] + item * n;
     double lo = x[0], hi = x[0];
@@ -26,12 +27,14 @@ static double noise_scale(const oxp_drive *d, size_t f, size_t item)
 static oxp_status new_copies(const oxp_drive *d, size_t rows, oxp_drive *inner)
 {
     oxp_arena *tmp = d->ctx->scratch;
-    double **feed = OXP_NEW(tmp, double *, d->n_feeds), **out = OXP_NEW(tmp, double *, d->n_out + 1);
+    double **feed = OXP_NEW(tmp, double *, d->n_feeds),
+           **out = OXP_NEW(tmp, double *, d->n_out + 1);
     *inner = *d;
     inner->side = OXP_NEW(tmp, oxp_side, rows);
     inner->score = OXP_NEW(tmp, double, rows);
     inner->gap = OXP_NEW(tmp, double, rows);
-    OXP_FAIL_IF(d->ctx, !feed || !out || !inner->side || !inner->score || !inner->gap, OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(d->ctx, !feed || !out || !inner->side || !inner->score || !inner->gap, OXP_ENOMEM,
+                "out of memory");
     for (size_t f = 0; f < d->n_feeds; f++) {
         feed[f] = oxp_arena_alloc(tmp, rows * (size_t)d->count[f] + 1, sizeof(double));
         OXP_NOMEM_IF(d->ctx, feed[f]);
@@ -45,12 +48,15 @@ static oxp_status new_copies(const oxp_drive *d, size_t rows, oxp_drive *inner)
     return OXP_OK;
 }
 
-static void fill_copy(const oxp_drive *d, oxp_drive *inner, size_t row, size_t item, uint32_t sample)
+static void fill_copy(const oxp_drive *d, oxp_drive *inner, size_t row, size_t item,
+                      uint32_t sample)
 {
-    const oxp_rng rng = {(uint64_t)oxp_param_int(d->params, "seed"), d->item_base + (uint32_t)item, sample};
+    const oxp_rng rng = {(uint64_t)oxp_param_int(d->params, "seed"), d->item_base + (uint32_t)item,
+                         sample};
     for (size_t f = 0; f < d->n_feeds; f++) {
         const size_t n = (size_t)d->count[f];
-        const double *x = d->feed[f] + item * n, scale = d->varied[f] ? noise_scale(d, f, item) : 0.0;
+        const double *x = d->feed[f] + item * n,
+                     scale = d->varied[f] ? noise_scale(d, f, item) : 0.0;
         double *to = inner->feed[f] + row * n;
         memcpy(to, x, n * sizeof(double));
         for (size_t i = 0; scale > 0.0 && i < n; i++)
@@ -59,9 +65,11 @@ static void fill_copy(const oxp_drive *d, oxp_drive *inner, size_t row, size_t i
     inner->side[row] = d->side[item];
 }
 
-static void accumulate(const oxp_drive *d, const oxp_drive *inner, size_t rows, size_t item, double weight)
+static void accumulate(const oxp_drive *d, const oxp_drive *inner, size_t rows, size_t item,
+                       double weight)
 {
-    const bool squared = oxp_param_is(d->params, "of", "square"), absolute = oxp_param_is(d->params, "of", "abs");
+    const bool squared = oxp_param_is(d->params, "of", "square"),
+               absolute = oxp_param_is(d->params, "of", "abs");
     for (size_t o = 0; o < d->n_out; o++) {
         const size_t n = (size_t)d->out_count[o];
         double *to = d->out[o] + item * n;
@@ -80,15 +88,16 @@ static oxp_status drive(oxp_drive *d)
     OXP_TRY(new_copies(d, width, &inner));
     for (size_t item = 0; item < d->n_items; item++) {
         for (size_t o = 0; o < d->n_out; o++)
-            memset(d->out[o] + item * (size_t)d->out_count[o], 0, (size_t)d->out_count[o] * sizeof(double));
+            memset(d->out[o] + item * (size_t)d->out_count[o], 0,
+                   (size_t)d->out_count[o] * sizeof(double));
         for (size_t s = 0; s < samples; s += width) {
             const size_t rows = samples - s < width ? samples - s : width;
-            for (size_t r = 0; r < rows; r++)
-                fill_copy(d, &inner, r, item, (uint32_t)(s + r));
+            for (size_t r = 0; r < rows; r++) fill_copy(d, &inner, r, item, (uint32_t)(s + r));
             inner.n_items = rows;
             OXP_TRY(oxp_drive_method(&inner, d->params->inner));
             accumulate(d, &inner, rows, item, 1.0 / (double)samples);
-            OXP_TRY(oxp_ctx_progress(d->ctx, "smoothgrad", item * samples + s + rows, d->n_items * samples));
+            OXP_TRY(oxp_ctx_progress(d->ctx, "smoothgrad", item * samples + s + rows,
+                                     d->n_items * samples));
         }
     }
     return oxp_rows_run(d, d->n_items, d->feed, d->side, NULL, d->score);
@@ -102,19 +111,27 @@ static oxp_status plan(oxp_task *t)
 static const oxp_param_info params[] = {
     {"method", "the method that is averaged", OXP_PARAM_TEXT, 0, 0, "saliency", NULL},
     {"samples", "noisy copies", OXP_PARAM_INT, 1, 1000000, "25", NULL},
-    {"level", "standard deviation of the noise, relative to max - min of each input", OXP_PARAM_FLOAT, 0, 1e6, "0.15", NULL},
+    {"level", "standard deviation of the noise, relative to max - min of each input",
+     OXP_PARAM_FLOAT, 0, 1e6, "0.15", NULL},
     {"noise", "what level is relative to", OXP_PARAM_CHOICE, 0, 0, "relative", "relative,absolute"},
     {"of", "what is averaged", OXP_PARAM_CHOICE, 0, 0, "signed", "signed,abs,square"},
     {"seed", "of the random numbers", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},
     {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
-    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max", "max,sum,mean,l1,l2,none"},
+    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max",
+     "max,sum,mean,l1,l2,none"},
 };
 
 const oxp_method oxp_method_smoothgrad = {
-    .info = {.name = "smoothgrad", .title = "SmoothGrad", .param_count = OXP_COUNT(params),
+    .info = {.name = "smoothgrad",
+             .title = "SmoothGrad",
+             .param_count = OXP_COUNT(params),
              .sentence = "The gradient with its fine noise averaged away.",
              .definition = "mean of another method over x + N(0, (level (max - min))^2)",
              .paper = "Smilkov et al. 2017, arXiv:1706.03825"},
-    .params = params, .flags = OXP_METHOD_WRAPPER | OXP_METHOD_FEEDS, .channels = OXP_CHANNELS_MAX,
-    .features = OXP_CHANNELS_L2, .plan = plan, .drive = drive,
+    .params = params,
+    .flags = OXP_METHOD_WRAPPER | OXP_METHOD_FEEDS,
+    .channels = OXP_CHANNELS_MAX,
+    .features = OXP_CHANNELS_L2,
+    .plan = plan,
+    .drive = drive,
 };

@@ -9,13 +9,15 @@
 static bool only_moves(const oxp_node *node)
 {
     const oxp_op *op = node->op;
-    return (op->flags & OXP_OP_IDENTITY) || op == &oxp_op_Reshape || op == &oxp_op_Flatten || op == &oxp_op_Squeeze ||
-           op == &oxp_op_Unsqueeze || op == &oxp_op_Slice || op == &oxp_op_Transpose;
+    return (op->flags & OXP_OP_IDENTITY) || op == &oxp_op_Reshape || op == &oxp_op_Flatten ||
+           op == &oxp_op_Squeeze || op == &oxp_op_Unsqueeze || op == &oxp_op_Slice ||
+           op == &oxp_op_Transpose;
 }
 
 static bool is_link(const oxp_node *node)
 {
-    return node->op == &oxp_op_Softmax || node->op == &oxp_op_LogSoftmax || node->op == &oxp_op_Sigmoid;
+    return node->op == &oxp_op_Softmax || node->op == &oxp_op_LogSoftmax ||
+           node->op == &oxp_op_Sigmoid;
 }
 
 /* The node that turns scores into probabilities, looking back from v; NULL when there is none. */
@@ -23,13 +25,10 @@ static const oxp_node *find_link(const oxp_graph *g, oxp_val v)
 {
     for (;;) {
         const oxp_value *value = oxp_value_of(g, v);
-        if (value->kind != OXP_VALUE_NODE)
-            return NULL;
+        if (value->kind != OXP_VALUE_NODE) return NULL;
         const oxp_node *node = g->nodes[value->producer];
-        if (is_link(node))
-            return node;
-        if (!only_moves(node))
-            return NULL;
+        if (is_link(node)) return node;
+        if (!only_moves(node)) return NULL;
         v = node->in[0];
     }
 }
@@ -49,13 +48,16 @@ static oxp_status append_softmax(oxp_build *b, oxp_score *s)
 {
     const int64_t classes = s->class_axis < 0 ? 1 : oxp_b_shape(b, s->target)->dim[s->class_axis];
     OXP_FAIL_IF(b->ctx, classes < 2, OXP_EINVAL,
-                "space=prob needs a model with classes; this one has a single output and no Sigmoid: use space=output");
-    s->probability = s->target = OXP_EMIT1(b, &oxp_op_Softmax, s->target, OXP_INT("axis", s->class_axis));
+                "space=prob needs a model with classes; this one has a single output and no "
+                "Sigmoid: use space=output");
+    s->probability = s->target =
+        OXP_EMIT1(b, &oxp_op_Softmax, s->target, OXP_INT("axis", s->class_axis));
     s->note = "the model ends in scores: probabilities are their Softmax";
     return b->status;
 }
 
-oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is_named_tensor, oxp_score *out)
+oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is_named_tensor,
+                          oxp_score *out)
 {
     *out = (oxp_score){.target = output, .space = space};
     const oxp_node *link = is_named_tensor ? NULL : find_link(b->g, output);
@@ -65,8 +67,7 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
             out->note = "no Softmax or Sigmoid found: the model's output is taken as the score";
         return OXP_OK;
     }
-    if (!link)
-        return append_softmax(b, out);
+    if (!link) return append_softmax(b, out);
     const oxp_val scores = link->in[0], linked = link->out[0];
     const oxp_shape *shape = oxp_b_shape(b, scores);
     out->class_axis = guess_class_axis(shape);
@@ -74,7 +75,8 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
         const int64_t axis = oxp_attr_int(link, "axis", -1);
         out->class_axis = (int)(axis < 0 ? axis + shape->rank : axis);
     }
-    out->binary = link->op == &oxp_op_Sigmoid && (out->class_axis < 0 || shape->dim[out->class_axis] == 1);
+    out->binary =
+        link->op == &oxp_op_Sigmoid && (out->class_axis < 0 || shape->dim[out->class_axis] == 1);
     out->probability = linked;
     out->log_probability = link->op == &oxp_op_LogSoftmax;
     if (keeps_score_space(link, space)) {
@@ -86,8 +88,7 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
     }
     if (space == OXP_SPACE_OUTPUT) {
         out->class_axis = guess_class_axis(oxp_b_shape(b, output));
-        if (!oxp_shape_equal(oxp_b_shape(b, output), shape))
-            out->probability = OXP_NO_VAL;
+        if (!oxp_shape_equal(oxp_b_shape(b, output), shape)) out->probability = OXP_NO_VAL;
     }
     return b->status;
 }
@@ -119,22 +120,20 @@ double oxp_class_score(const oxp_classes *c, oxp_space space, const double *row,
     double sum = 0.0;
     const int64_t k = c->binary ? 0 : index;
     for (int64_t o = 0; o < c->outer; o++)
-        for (int64_t i = 0; i < c->inner; i++)
-            sum += row[(o * c->classes + k) * c->inner + i];
-    if (!c->binary || index == 1)
-        return sum;
+        for (int64_t i = 0; i < c->inner; i++) sum += row[(o * c->classes + k) * c->inner + i];
+    if (!c->binary || index == 1) return sum;
     return space == OXP_SPACE_PROB ? (double)(c->outer * c->inner) - sum : -sum;
 }
 
-double oxp_target_score(const oxp_classes *c, oxp_space space, oxp_target_kind kind, int64_t index, const double *row)
+double oxp_target_score(const oxp_classes *c, oxp_space space, oxp_target_kind kind, int64_t index,
+                        const double *row)
 {
     double sum = 0.0;
     switch (kind) {
     case OXP_TARGET_ELEMENT:
         return row[index];
     case OXP_TARGET_SUM:
-        for (int64_t i = 0; i < c->count; i++)
-            sum += row[i];
+        for (int64_t i = 0; i < c->count; i++) sum += row[i];
         return sum;
     default:
         return oxp_class_score(c, space, row, index);
@@ -157,16 +156,15 @@ static int64_t ranked(const oxp_classes *c, oxp_space space, const double *row, 
                 best_score = score;
             }
         }
-        if (best < 0)
-            return -1;
+        if (best < 0) return -1;
         found = best;
         bound = best_score;
     }
     return found;
 }
 
-oxp_status oxp_target_resolve(oxp_ctx *ctx, const oxp_classes *c, oxp_space space, oxp_target target, const double *row, int64_t but,
-                              int64_t *index)
+oxp_status oxp_target_resolve(oxp_ctx *ctx, const oxp_classes *c, oxp_space space,
+                              oxp_target target, const double *row, int64_t but, int64_t *index)
 {
     const int64_t n = class_count(c);
     switch (target.kind) {
@@ -175,75 +173,78 @@ oxp_status oxp_target_resolve(oxp_ctx *ctx, const oxp_classes *c, oxp_space spac
         return OXP_OK;
     case OXP_TARGET_ELEMENT:
         OXP_FAIL_IF(ctx, target.index < 0 || target.index >= c->count, OXP_EINVAL,
-                    "the target element %lld is outside the tensor's %lld elements", (long long)target.index, (long long)c->count);
+                    "the target element %lld is outside the tensor's %lld elements",
+                    (long long)target.index, (long long)c->count);
         *index = target.index;
         return OXP_OK;
     case OXP_TARGET_CLASS:
         OXP_FAIL_IF(ctx, target.index < 0 || target.index >= n, OXP_EINVAL,
-                    "there is no class %lld: the model has classes 0 to %lld", (long long)target.index, (long long)(n - 1));
+                    "there is no class %lld: the model has classes 0 to %lld",
+                    (long long)target.index, (long long)(n - 1));
         *index = target.index;
         return OXP_OK;
     case OXP_TARGET_TOP:
-        OXP_FAIL_IF(ctx, target.index < 1 || target.index > n, OXP_EINVAL, "there is no top %lld: the model has %lld classes",
-                    (long long)target.index, (long long)n);
-        OXP_FAIL_IF(ctx, but >= 0 && n < 2, OXP_EINVAL, "a contrast needs a second class; this model has one output");
+        OXP_FAIL_IF(ctx, target.index < 1 || target.index > n, OXP_EINVAL,
+                    "there is no top %lld: the model has %lld classes", (long long)target.index,
+                    (long long)n);
+        OXP_FAIL_IF(ctx, but >= 0 && n < 2, OXP_EINVAL,
+                    "a contrast needs a second class; this model has one output");
         *index = ranked(c, space, row, target.index);
-        if (but >= 0 && *index == but)
-            *index = ranked(c, space, row, target.index == 1 ? 2 : 1);
-        OXP_FAIL_IF(ctx, *index < 0, OXP_EINVAL, "the model's scores are not numbers (NaN): there is no top class");
+        if (but >= 0 && *index == but) *index = ranked(c, space, row, target.index == 1 ? 2 : 1);
+        OXP_FAIL_IF(ctx, *index < 0, OXP_EINVAL,
+                    "the model's scores are not numbers (NaN): there is no top class");
         return OXP_OK;
     }
     return OXP_OK;
 }
 
-void oxp_seed_add(const oxp_classes *c, oxp_target_kind kind, int64_t index, double weight, double *seed)
+void oxp_seed_add(const oxp_classes *c, oxp_target_kind kind, int64_t index, double weight,
+                  double *seed)
 {
     if (kind == OXP_TARGET_ELEMENT) {
         seed[index] += weight;
         return;
     }
     if (kind == OXP_TARGET_SUM) {
-        for (int64_t i = 0; i < c->count; i++)
-            seed[i] += weight;
+        for (int64_t i = 0; i < c->count; i++) seed[i] += weight;
         return;
     }
     const int64_t k = c->binary ? 0 : index;
     const double sign = c->binary && index == 0 ? -weight : weight;
     for (int64_t o = 0; o < c->outer; o++)
-        for (int64_t i = 0; i < c->inner; i++)
-            seed[(o * c->classes + k) * c->inner + i] += sign;
+        for (int64_t i = 0; i < c->inner; i++) seed[(o * c->classes + k) * c->inner + i] += sign;
 }
 
 /* Softmax over the classes of a row that has one position, for display only. */
 static double softmax_of(const oxp_classes *c, const double *row, int64_t index)
 {
     double most = row[0], sum = 0.0;
-    for (int64_t k = 1; k < c->classes; k++)
-        most = row[k] > most ? row[k] : most;
-    for (int64_t k = 0; k < c->classes; k++)
-        sum += exp(row[k] - most);
+    for (int64_t k = 1; k < c->classes; k++) most = row[k] > most ? row[k] : most;
+    for (int64_t k = 0; k < c->classes; k++) sum += exp(row[k] - most);
     return exp(row[index] - most) / sum;
 }
 
-static double probability_of(const oxp_classes *c, const oxp_score *score, const double *row, const double *prob, int64_t index)
+static double probability_of(const oxp_classes *c, const oxp_score *score, const double *row,
+                             const double *prob, int64_t index)
 {
-    if (c->outer * c->inner != 1)
-        return (double)NAN;
+    if (c->outer * c->inner != 1) return (double)NAN;
     if (prob) {
         const double p = prob[c->binary ? 0 : index], q = score->log_probability ? exp(p) : p;
         return c->binary && index == 0 ? 1.0 - q : q;
     }
-    return score->space == OXP_SPACE_LOGIT && c->classes > 1 ? softmax_of(c, row, index) : (double)NAN;
+    return score->space == OXP_SPACE_LOGIT && c->classes > 1 ? softmax_of(c, row, index)
+                                                             : (double)NAN;
 }
 
-size_t oxp_top_classes(const oxp_classes *c, const oxp_score *score, const double *row, const double *prob, oxp_top *top, size_t k)
+size_t oxp_top_classes(const oxp_classes *c, const oxp_score *score, const double *row,
+                       const double *prob, oxp_top *top, size_t k)
 {
     size_t n = 0;
     while (n < k && n < (size_t)class_count(c)) {
         const int64_t index = ranked(c, score->space, row, (int64_t)n + 1);
-        if (index < 0)
-            break;
-        top[n++] = (oxp_top){index, oxp_class_score(c, score->space, row, index), probability_of(c, score, row, prob, index)};
+        if (index < 0) break;
+        top[n++] = (oxp_top){index, oxp_class_score(c, score->space, row, index),
+                             probability_of(c, score, row, prob, index)};
     }
     return n;
 }

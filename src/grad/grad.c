@@ -1,8 +1,9 @@
 /* grad.c - the reverse driver; see grad.h.
  *
- * adj[v] collects the contributions to the adjoint of v until v's producer is reached; then they are summed, once. A node without a
- * gradient of its own is expanded at the end of the graph and the walk goes through its parts; rules do not see those parts. What the
- * expansion recomputes of the forward pass is merged with it, or dropped, by the optimiser. */
+ * adj[v] collects the contributions to the adjoint of v until v's producer is reached; then they
+ * are summed, once. A node without a gradient of its own is expanded at the end of the graph and
+ * the walk goes through its parts; rules do not see those parts. What the expansion recomputes
+ * of the forward pass is merged with it, or dropped, by the optimiser. */
 #include "grad/grad.h"
 
 #include "ops/infer.h"
@@ -28,17 +29,13 @@ typedef struct diff_state {
 bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, size_t n)
 {
     bool *reach = OXP_NEW(arena, bool, g->n_values);
-    if (!reach)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        reach[from[i]] = true;
+    if (!reach) return NULL;
+    for (size_t i = 0; i < n; i++) reach[from[i]] = true;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i];
         bool any = false;
-        for (uint32_t k = 0; k < node->n_in; k++)
-            any = any || reach[node->in[k]];
-        for (uint32_t k = 0; any && k < node->n_out; k++)
-            reach[node->out[k]] = true;
+        for (uint32_t k = 0; k < node->n_in; k++) any = any || reach[node->in[k]];
+        for (uint32_t k = 0; any && k < node->n_out; k++) reach[node->out[k]] = true;
     }
     reach[OXP_NO_VAL] = false;
     return reach;
@@ -47,17 +44,14 @@ bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, 
 bool *oxp_reach_up(const oxp_graph *g, oxp_arena *arena, const oxp_val *to, size_t n)
 {
     bool *reach = OXP_NEW(arena, bool, g->n_values);
-    if (!reach)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        reach[to[i]] = true;
+    if (!reach) return NULL;
+    for (size_t i = 0; i < n; i++) reach[to[i]] = true;
     for (size_t i = g->n_nodes; i-- > 0;) {
         const oxp_node *node = g->nodes[i];
         bool any = false;
         for (uint32_t k = 0; k < node->n_out; k++)
             any = any || (node->out[k] && reach[node->out[k]]);
-        for (uint32_t k = 0; any && k < node->n_in; k++)
-            reach[node->in[k]] = true;
+        for (uint32_t k = 0; any && k < node->n_in; k++) reach[node->in[k]] = true;
     }
     reach[OXP_NO_VAL] = false;
     return reach;
@@ -88,7 +82,8 @@ static oxp_status grow(diff_state *s)
     return OXP_OK;
 }
 
-/* Forward marks for nodes [from, to): dependence on what is asked for, and on a linear layer that itself depends on it. */
+/* Forward marks for nodes [from, to): dependence on what is asked for, and on a linear layer
+ * that itself depends on it. */
 static void mark_forward(diff_state *s, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
@@ -100,7 +95,8 @@ static void mark_forward(diff_state *s, size_t from, size_t to)
         }
         for (uint32_t k = 0; k < node->n_out; k++) {
             s->reach[node->out[k]] = s->reach[node->out[k]] || reach;
-            s->linear[node->out[k]] = s->linear[node->out[k]] || linear || (reach && is_linear_layer(node));
+            s->linear[node->out[k]] =
+                s->linear[node->out[k]] || linear || (reach && is_linear_layer(node));
         }
     }
     s->reach[OXP_NO_VAL] = s->linear[OXP_NO_VAL] = false;
@@ -119,16 +115,13 @@ static oxp_status contribute(diff_state *s, oxp_val v, oxp_val adjoint)
 static oxp_status take(diff_state *s, oxp_val v, oxp_val *out)
 {
     *out = s->done[v];
-    if (s->done[v] != OXP_NO_VAL || !s->adj[v])
-        return OXP_OK;
+    if (s->done[v] != OXP_NO_VAL || !s->adj[v]) return OXP_OK;
     size_t n = 0;
-    for (const contribution *c = s->adj[v]; c; c = c->next)
-        n++;
+    for (const contribution *c = s->adj[v]; c; c = c->next) n++;
     oxp_val *parts = OXP_NEW(s->tmp, oxp_val, n);
     OXP_NOMEM_IF(s->b->ctx, parts);
     size_t i = n; /* the list is newest first; sum in the order of contribution */
-    for (const contribution *c = s->adj[v]; c; c = c->next)
-        parts[--i] = c->val;
+    for (const contribution *c = s->adj[v]; c; c = c->next) parts[--i] = c->val;
     const oxp_val sum = oxp_b_sum(s->b, parts, n);
     OXP_TRY(s->b->status);
     OXP_TRY(grow(s));
@@ -139,7 +132,9 @@ static oxp_status take(diff_state *s, oxp_val v, oxp_val *out)
 static oxp_status report(diff_state *s, const char *rule, const oxp_node *node)
 {
     oxp_diff *d = s->diff;
-    OXP_FAIL_IF(s->b->ctx, !oxp_arena_grow(s->b->g->arena, &d->touched, d->n_touched, &s->cap_touched, sizeof(oxp_touch)),
+    OXP_FAIL_IF(s->b->ctx,
+                !oxp_arena_grow(s->b->g->arena, &d->touched, d->n_touched, &s->cap_touched,
+                                sizeof(oxp_touch)),
                 OXP_ENOMEM, "out of memory");
     d->touched[d->n_touched++] = (oxp_touch){rule, node->op->name, node->origin};
     return OXP_OK;
@@ -152,10 +147,10 @@ static oxp_status apply_rules(diff_state *s, oxp_grad *grad, bool *applied)
     bool below = false; /* a linear layer between this node's inputs and what is asked for */
     for (uint32_t k = 0; k < node->n_in; k++)
         below = below || (node->in[k] && s->linear[node->in[k]]);
-    oxp_rule_context rc = {s->b, grad, node, is_linear_layer(node) && !below, set->twin, set->params};
+    oxp_rule_context rc = {s->b,      grad,       node, is_linear_layer(node) && !below,
+                           set->twin, set->params};
     for (size_t i = 0; i < set->n_rules; i++) {
-        if (!set->rules[i].match(&rc))
-            continue;
+        if (!set->rules[i].match(&rc)) continue;
         *applied = true;
         OXP_TRY(report(s, set->rules[i].name, node));
         return set->rules[i].apply(&rc);
@@ -181,16 +176,14 @@ static oxp_status walk_expanded(diff_state *s, const oxp_node *node, const oxp_v
     const size_t to = s->b->g->n_nodes;
     mark_forward(s, from, to);
     for (uint32_t k = 0; k < node->n_out; k++)
-        if (dy[k] != OXP_NO_VAL && s->reach[parts[k]])
-            OXP_TRY(contribute(s, parts[k], dy[k]));
+        if (dy[k] != OXP_NO_VAL && s->reach[parts[k]]) OXP_TRY(contribute(s, parts[k], dy[k]));
     return walk(s, from, to, false);
 }
 
 static oxp_status scatter(diff_state *s, const oxp_grad *grad)
 {
     for (uint32_t k = 0; k < grad->node->n_in; k++) {
-        if (!grad->wants[k] || grad->dx[k] == OXP_NO_VAL)
-            continue;
+        if (!grad->wants[k] || grad->dx[k] == OXP_NO_VAL) continue;
         const oxp_shape shape = *oxp_b_shape(s->b, grad->node->in[k]);
         const oxp_val dx = oxp_b_unbroadcast(s->b, grad->dx[k], &shape);
         OXP_TRY(s->b->status);
@@ -209,8 +202,7 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
     OXP_FAIL_IF(ctx, !dy || !dx || !wants, OXP_ENOMEM, "out of memory");
     bool any_dy = false, any_want = false;
     for (uint32_t k = 0; k < node->n_out; k++) {
-        if (node->out[k] != OXP_NO_VAL)
-            OXP_TRY(take(s, node->out[k], &dy[k]));
+        if (node->out[k] != OXP_NO_VAL) OXP_TRY(take(s, node->out[k], &dy[k]));
         any_dy = any_dy || dy[k] != OXP_NO_VAL;
     }
     for (uint32_t k = 0; k < node->n_in; k++) {
@@ -218,25 +210,22 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
         wants[k] = v != OXP_NO_VAL && s->reach[v] && oxp_value_of(s->b->g, v)->dtype == OXP_F32;
         any_want = any_want || wants[k];
     }
-    if (!any_dy || !any_want)
-        return OXP_OK;
+    if (!any_dy || !any_want) return OXP_OK;
     ctx->node = s->b->origin = node->origin;
     ctx->op = node->op->name;
     oxp_grad grad = {s->b, node, dy, wants, dx};
     bool applied = false;
-    if (rules)
-        OXP_TRY(apply_rules(s, &grad, &applied));
+    if (rules) OXP_TRY(apply_rules(s, &grad, &applied));
     if (!applied && (node->op->flags & OXP_OP_NOT_DIFFERENTIABLE)) {
         s->diff->stopped = true;
         return OXP_OK;
     }
     if (!applied && !node->op->grad) {
-        OXP_FAIL_IF(ctx, !node->op->expand, OXP_EINTERNAL, "%s has neither a gradient nor an expansion",
-                    node->op->name);
+        OXP_FAIL_IF(ctx, !node->op->expand, OXP_EINTERNAL,
+                    "%s has neither a gradient nor an expansion", node->op->name);
         return walk_expanded(s, node, dy);
     }
-    if (!applied)
-        OXP_TRY(node->op->grad(&grad));
+    if (!applied) OXP_TRY(node->op->grad(&grad));
     OXP_TRY(s->b->status);
     OXP_TRY(grow(s));
     return scatter(s, &grad);
@@ -244,8 +233,7 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
 
 static oxp_status walk(diff_state *s, size_t from, size_t to, bool rules)
 {
-    for (size_t i = to; i-- > from;)
-        OXP_TRY(step_back(s, s->b->g->nodes[i], rules));
+    for (size_t i = to; i-- > from;) OXP_TRY(step_back(s, s->b->g->nodes[i], rules));
     return OXP_OK;
 }
 
@@ -260,14 +248,11 @@ static oxp_status differentiate(diff_state *s)
     d->stopped = false;
     const size_t primal = g->n_nodes;
     OXP_TRY(grow(s));
-    for (size_t i = 0; i < d->n_wrt; i++)
-        s->reach[d->wrt[i]] = true;
+    for (size_t i = 0; i < d->n_wrt; i++) s->reach[d->wrt[i]] = true;
     mark_forward(s, 0, primal);
-    for (size_t i = 0; i < d->n_target; i++)
-        OXP_TRY(contribute(s, d->target[i], d->seed[i]));
+    for (size_t i = 0; i < d->n_target; i++) OXP_TRY(contribute(s, d->target[i], d->seed[i]));
     OXP_TRY(walk(s, 0, primal, d->rules != NULL));
-    for (size_t i = 0; i < d->n_wrt; i++)
-        OXP_TRY(take(s, d->wrt[i], &d->adjoint[i]));
+    for (size_t i = 0; i < d->n_wrt; i++) OXP_TRY(take(s, d->wrt[i], &d->adjoint[i]));
     return OXP_OK;
 }
 

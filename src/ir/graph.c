@@ -8,17 +8,16 @@ enum { MAX_VALUES = 1 << 20 };
 oxp_graph *oxp_graph_new(oxp_arena *arena)
 {
     oxp_graph *g = OXP_NEW(arena, oxp_graph, 1);
-    if (!g)
-        return NULL;
+    if (!g) return NULL;
     g->arena = arena;
-    if (!oxp_arena_grow(arena, &g->values, 0, &g->cap_values, sizeof(oxp_value *)))
-        return NULL;
+    if (!oxp_arena_grow(arena, &g->values, 0, &g->cap_values, sizeof(oxp_value *))) return NULL;
     g->values[0] = NULL;
     g->n_values = 1;
     return g;
 }
 
-static oxp_status push_val(oxp_ctx *ctx, oxp_graph *g, oxp_val **list, size_t *n, size_t *cap, oxp_val v)
+static oxp_status push_val(oxp_ctx *ctx, oxp_graph *g, oxp_val **list, size_t *n, size_t *cap,
+                           oxp_val v)
 {
     if (!oxp_arena_grow(g->arena, list, *n, cap, sizeof(oxp_val)))
         OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
@@ -26,12 +25,15 @@ static oxp_status push_val(oxp_ctx *ctx, oxp_graph *g, oxp_val **list, size_t *n
     return OXP_OK;
 }
 
-oxp_status oxp_graph_add_value(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_value_kind kind, oxp_dtype dtype,
-                               const oxp_shape *shape, oxp_val *out)
+oxp_status oxp_graph_add_value(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_value_kind kind,
+                               oxp_dtype dtype, const oxp_shape *shape, oxp_val *out)
 {
-    OXP_FAIL_IF(ctx, g->n_values >= MAX_VALUES, OXP_ELIMIT, "the graph has more than %d values", MAX_VALUES);
-    OXP_FAIL_IF(ctx, !oxp_arena_grow(g->arena, &g->values, g->n_values, &g->cap_values, sizeof(oxp_value *)),
-                OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(ctx, g->n_values >= MAX_VALUES, OXP_ELIMIT, "the graph has more than %d values",
+                MAX_VALUES);
+    OXP_FAIL_IF(
+        ctx,
+        !oxp_arena_grow(g->arena, &g->values, g->n_values, &g->cap_values, sizeof(oxp_value *)),
+        OXP_ENOMEM, "out of memory");
     oxp_value *value = OXP_NEW(g->arena, oxp_value, 1);
     OXP_NOMEM_IF(ctx, value);
     if (name) {
@@ -53,8 +55,8 @@ oxp_status oxp_graph_add_value(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp
     return OXP_OK;
 }
 
-oxp_status oxp_graph_add_const(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_dtype dtype, const oxp_tensor *t,
-                               oxp_val *out)
+oxp_status oxp_graph_add_const(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_dtype dtype,
+                               const oxp_tensor *t, oxp_val *out)
 {
     OXP_TRY(oxp_graph_add_value(ctx, g, name, OXP_VALUE_CONST, dtype, &t->shape, out));
     g->values[*out]->constant = t;
@@ -79,8 +81,9 @@ oxp_status oxp_attr_copy(oxp_ctx *ctx, oxp_arena *arena, const oxp_attr *from, o
     return OXP_OK;
 }
 
-oxp_status oxp_graph_add_node(oxp_ctx *ctx, oxp_graph *g, const oxp_op *op, const oxp_val *in, size_t n_in,
-                              size_t n_out, const oxp_attr *attrs, size_t n_attrs, const char *origin, oxp_node **out)
+oxp_status oxp_graph_add_node(oxp_ctx *ctx, oxp_graph *g, const oxp_op *op, const oxp_val *in,
+                              size_t n_in, size_t n_out, const oxp_attr *attrs, size_t n_attrs,
+                              const char *origin, oxp_node **out)
 {
     oxp_node *node = OXP_NEW(g->arena, oxp_node, 1);
     OXP_NOMEM_IF(ctx, node);
@@ -92,15 +95,17 @@ oxp_status oxp_graph_add_node(oxp_ctx *ctx, oxp_graph *g, const oxp_op *op, cons
     node->out = OXP_NEW(g->arena, oxp_val, n_out + 1);
     node->attrs = OXP_NEW(g->arena, oxp_attr, n_attrs + 1);
     node->origin = oxp_arena_strdup(g->arena, origin ? origin : "");
-    OXP_FAIL_IF(ctx, !node->in || !node->out || !node->attrs || !node->origin, OXP_ENOMEM, "out of memory");
-    if (n_in)
-        memcpy(node->in, in, n_in * sizeof(oxp_val));
+    OXP_FAIL_IF(ctx, !node->in || !node->out || !node->attrs || !node->origin, OXP_ENOMEM,
+                "out of memory");
+    if (n_in) memcpy(node->in, in, n_in * sizeof(oxp_val));
     for (size_t i = 0; i < n_attrs; i++)
         OXP_TRY(oxp_attr_copy(ctx, g->arena, &attrs[i], &node->attrs[i]));
-    OXP_FAIL_IF(ctx, !oxp_arena_grow(g->arena, &g->nodes, g->n_nodes, &g->cap_nodes, sizeof(oxp_node *)), OXP_ENOMEM,
-                "out of memory");
+    OXP_FAIL_IF(ctx,
+                !oxp_arena_grow(g->arena, &g->nodes, g->n_nodes, &g->cap_nodes, sizeof(oxp_node *)),
+                OXP_ENOMEM, "out of memory");
     for (size_t i = 0; i < n_out; i++) {
-        OXP_TRY(oxp_graph_add_value(ctx, g, NULL, OXP_VALUE_NODE, OXP_DTYPE_NONE, NULL, &node->out[i]));
+        OXP_TRY(
+            oxp_graph_add_value(ctx, g, NULL, OXP_VALUE_NODE, OXP_DTYPE_NONE, NULL, &node->out[i]));
         g->values[node->out[i]]->producer = (uint32_t)g->n_nodes;
     }
     g->nodes[g->n_nodes++] = node;
@@ -116,16 +121,14 @@ oxp_status oxp_graph_add_output(oxp_ctx *ctx, oxp_graph *g, oxp_val v)
 oxp_val oxp_graph_find(const oxp_graph *g, const char *name)
 {
     for (size_t v = 1; v < g->n_values; v++)
-        if (g->values[v]->name && strcmp(g->values[v]->name, name) == 0)
-            return (oxp_val)v;
+        if (g->values[v]->name && strcmp(g->values[v]->name, name) == 0) return (oxp_val)v;
     return OXP_NO_VAL;
 }
 
 const oxp_attr *oxp_attr_find(const oxp_node *node, const char *name)
 {
     for (size_t i = 0; i < node->n_attrs; i++)
-        if (strcmp(node->attrs[i].name, name) == 0)
-            return &node->attrs[i];
+        if (strcmp(node->attrs[i].name, name) == 0) return &node->attrs[i];
     return NULL;
 }
 
@@ -157,12 +160,9 @@ const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n)
 uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena)
 {
     uint32_t *uses = OXP_NEW(arena, uint32_t, g->n_values);
-    if (!uses)
-        return NULL;
+    if (!uses) return NULL;
     for (size_t i = 0; i < g->n_nodes; i++)
-        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++)
-            uses[g->nodes[i]->in[k]]++;
-    for (size_t i = 0; i < g->n_outputs; i++)
-        uses[g->outputs[i]]++;
+        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
+    for (size_t i = 0; i < g->n_outputs; i++) uses[g->outputs[i]]++;
     return uses;
 }

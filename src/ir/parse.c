@@ -1,4 +1,5 @@
-/* parse.c - see parse.h. One pass over the lines; labels (%7) are only names here: the graph numbers its values itself. */
+/* parse.c - see parse.h. One pass over the lines; labels (%7) are only names here: the graph
+ * numbers its values itself. */
 #include "ir/parse.h"
 
 #include "base/parse.h"
@@ -207,7 +208,8 @@ static oxp_status read_input(parser *ps, oxp_value_kind kind)
     return set_label(ps, d.label, v);
 }
 
-/* A constant's tensor, floats stored as float64: the first `n` numbers, the last repeated to the end. */
+/* A constant's tensor, floats stored as float64: the first `n` numbers, the last repeated to the
+ * end. */
 static oxp_status add_const(parser *ps, const declared *d, const double *numbers, int64_t n,
                             oxp_val *out)
 {

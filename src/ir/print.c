@@ -1,7 +1,9 @@
-/* print.c - the text form of a graph, for `inspect --ir`, tests and bug reports. parse.h describes it.
+/* print.c - the text form of a graph, for `inspect --ir`, tests and bug reports. parse.h describes
+ * it.
  *
- * Numbers have nine digits: exact for float32, enough to read the rest. Constants are written in full up to PRINT_ELEMENTS numbers, or
- * as one number when all are the same; of larger ones only the shape is shown. */
+ * Numbers have nine digits: exact for float32, enough to read the rest. Constants are written in
+ * full up to PRINT_ELEMENTS numbers, or as one number when all are the same; of larger ones only
+ * the shape is shown. */
 #include "ir/op.h"
 
 #include <math.h>

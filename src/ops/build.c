@@ -1,7 +1,9 @@
-/* build.c - emission: shape inference, limits and constant folding in one place, then the shorthand of build.h.
+/* build.c - emission: shape inference, limits and constant folding in one place, then the shorthand
+ * of build.h.
  *
- * Folding keeps exactness: operators that only move elements keep the constant's own dtype; everything else is computed in double and
- * stored as float64, so that the plain executor sees no rounding. */
+ * Folding keeps exactness: operators that only move elements keep the constant's own dtype;
+ * everything else is computed in double and stored as float64, so that the plain executor sees
+ * no rounding. */
 #include "ops/build.h"
 #include "ops/infer.h"
 
@@ -27,23 +29,19 @@ static const oxp_value *value(const oxp_build *b, oxp_val v)
 
 static bool foldable(const oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in)
 {
-    if (!b->fold || !op->ref || (op->flags & OXP_OP_NO_FOLD))
-        return false;
+    if (!b->fold || !op->ref || (op->flags & OXP_OP_NO_FOLD)) return false;
     if (op == &oxp_op_Shape || op == &oxp_op_Size)
         return true; /* depend on the shape of their input only */
     for (size_t i = 0; i < n_in; i++)
-        if (in[i] != OXP_NO_VAL && value(b, in[i])->kind != OXP_VALUE_CONST)
-            return false;
+        if (in[i] != OXP_NO_VAL && value(b, in[i])->kind != OXP_VALUE_CONST) return false;
     return true;
 }
 
 static oxp_dtype stored_dtype(const oxp_build *b, const oxp_node *node, oxp_dtype dtype)
 {
-    if (dtype != OXP_F32)
-        return dtype;
+    if (dtype != OXP_F32) return dtype;
     const bool moves = (node->op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) != 0;
-    if (!moves || node->n_in == 0)
-        return OXP_F64;
+    if (!moves || node->n_in == 0) return OXP_F64;
     const oxp_tensor *t = value(b, node->in[0])->constant;
     for (uint32_t i = 1; i < node->n_in; i++)
         if (oxp_node_has(node, i) && value(b, node->in[i])->constant->dtype != t->dtype)
@@ -51,17 +49,15 @@ static oxp_dtype stored_dtype(const oxp_build *b, const oxp_node *node, oxp_dtyp
     return oxp_dtype_is_float(t->dtype) ? t->dtype : OXP_F64; /* Cast from integers */
 }
 
-static oxp_status widen_inputs(oxp_build *b, const oxp_node *node, oxp_arena *tmp, const double **in, oxp_shape *shape,
-                               oxp_dtype *dtype)
+static oxp_status widen_inputs(oxp_build *b, const oxp_node *node, oxp_arena *tmp,
+                               const double **in, oxp_shape *shape, oxp_dtype *dtype)
 {
     for (uint32_t i = 0; i < node->n_in; i++) {
-        if (node->in[i] == OXP_NO_VAL)
-            continue;
+        if (node->in[i] == OXP_NO_VAL) continue;
         const oxp_value *v = value(b, node->in[i]);
         shape[i] = v->shape;
         dtype[i] = v->dtype;
-        if (v->kind != OXP_VALUE_CONST)
-            continue; /* Shape, Size */
+        if (v->kind != OXP_VALUE_CONST) continue; /* Shape, Size */
         const int64_t n = oxp_shape_elements(&v->shape);
         double *wide = oxp_arena_alloc(tmp, (size_t)(n ? n : 1), sizeof(double));
         OXP_NOMEM_IF(b->ctx, wide);
@@ -71,8 +67,8 @@ static oxp_status widen_inputs(oxp_build *b, const oxp_node *node, oxp_arena *tm
     return OXP_OK;
 }
 
-static oxp_status fold_with(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype, const oxp_shape *shape,
-                            oxp_arena *tmp, oxp_val *outs)
+static oxp_status fold_with(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype,
+                            const oxp_shape *shape, oxp_arena *tmp, oxp_val *outs)
 {
     const double **in = OXP_NEW(tmp, const double *, node->n_in + 1);
     oxp_shape *in_shape = OXP_NEW(tmp, oxp_shape, node->n_in + 1);
@@ -91,16 +87,20 @@ static oxp_status fold_with(oxp_build *b, const oxp_node *node, const oxp_dtype 
         oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
         OXP_NOMEM_IF(b->ctx, t);
         OXP_TRY(oxp_tensor_new(b->ctx, b->g->arena, stored_dtype(b, node, dtype[i]), &shape[i], t));
-        oxp_convert((void *)(uintptr_t)t->data, t->dtype, out[i], OXP_F64, oxp_shape_elements(&shape[i]));
+        oxp_convert((void *)(uintptr_t)t->data, t->dtype, out[i], OXP_F64,
+                    oxp_shape_elements(&shape[i]));
         OXP_TRY(oxp_graph_add_const(b->ctx, b->g, NULL, dtype[i], t, &outs[i]));
     }
     return OXP_OK;
 }
 
-/* The node was appended to infer its shapes; being constant, it is taken back and replaced by its value. */
-static oxp_status fold(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype, const oxp_shape *shape, oxp_val *outs)
+/* The node was appended to infer its shapes; being constant, it is taken back and replaced by
+ * its value. */
+static oxp_status fold(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype,
+                       const oxp_shape *shape, oxp_val *outs)
 {
-    if ((node->op->flags & OXP_OP_IDENTITY) && dtype[0] == value(b, node->in[0])->dtype && node->n_out == 1) {
+    if ((node->op->flags & OXP_OP_IDENTITY) && dtype[0] == value(b, node->in[0])->dtype &&
+        node->n_out == 1) {
         outs[0] = node->in[0];
         return OXP_OK;
     }
@@ -118,8 +118,10 @@ static oxp_status check_limit(oxp_build *b, const oxp_node *node, const oxp_shap
     const int64_t n = oxp_shape_elements(shape);
     char text[OXP_SHAPE_TEXT];
     OXP_FAIL_IF(b->ctx, b->max_bytes && (uint64_t)n > b->max_bytes / sizeof(float), OXP_ELIMIT,
-                "%s '%s' would make a tensor of shape %s, more than the memory limit of %llu bytes (--max-memory)",
-                node->op->name, node->origin, oxp_shape_text(shape, text), (unsigned long long)b->max_bytes);
+                "%s '%s' would make a tensor of shape %s, more than the memory limit of %llu bytes "
+                "(--max-memory)",
+                node->op->name, node->origin, oxp_shape_text(shape, text),
+                (unsigned long long)b->max_bytes);
     return OXP_OK;
 }
 
@@ -128,13 +130,12 @@ static oxp_status infer(oxp_build *b, oxp_node *node, oxp_dtype *dtype, oxp_shap
     oxp_infer inf = {b->ctx, b->g, node, dtype, shape};
     OXP_TRY(node->op->infer(&inf));
     for (uint32_t i = 0; i < node->n_out; i++)
-        if (node->out[i] != OXP_NO_VAL)
-            OXP_TRY(check_limit(b, node, &shape[i]));
+        if (node->out[i] != OXP_NO_VAL) OXP_TRY(check_limit(b, node, &shape[i]));
     return OXP_OK;
 }
 
-static oxp_status emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in, const oxp_attr *attrs,
-                       size_t n_attrs, size_t n_out, oxp_val *outs)
+static oxp_status emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in,
+                       const oxp_attr *attrs, size_t n_attrs, size_t n_out, oxp_val *outs)
 {
     oxp_graph *g = b->g;
     const size_t nodes_before = g->n_nodes, values_before = g->n_values;
@@ -158,14 +159,12 @@ static oxp_status emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t
     return OXP_OK;
 }
 
-oxp_status oxp_emit_multi(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in, const oxp_attr *attrs,
-                          size_t n_attrs, size_t n_out, oxp_val *outs)
+oxp_status oxp_emit_multi(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in,
+                          const oxp_attr *attrs, size_t n_attrs, size_t n_out, oxp_val *outs)
 {
-    if (n_out == 0)
-        n_out = op->min_out ? op->min_out : 1;
+    if (n_out == 0) n_out = op->min_out ? op->min_out : 1;
     memset(outs, 0, n_out * sizeof(oxp_val));
-    if (b->status != OXP_OK)
-        return b->status;
+    if (b->status != OXP_OK) return b->status;
     const char *node_before = b->ctx->node, *op_before = b->ctx->op;
     b->ctx->node = b->origin;
     b->ctx->op = op->name;
@@ -175,7 +174,8 @@ oxp_status oxp_emit_multi(oxp_build *b, const oxp_op *op, const oxp_val *in, siz
     return b->status;
 }
 
-oxp_val oxp_emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in, const oxp_attr *attrs, size_t n_attrs)
+oxp_val oxp_emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in,
+                 const oxp_attr *attrs, size_t n_attrs)
 {
     oxp_val outs[OXP_OP_MAX_OUT] = {OXP_NO_VAL};
     oxp_emit_multi(b, op, in, n_in, attrs, n_attrs, 1, outs);
@@ -187,23 +187,21 @@ oxp_val oxp_emit(oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in,
 oxp_val oxp_b_const(oxp_build *b, oxp_dtype dtype, const oxp_tensor *t)
 {
     oxp_val v = OXP_NO_VAL;
-    if (b->status == OXP_OK)
-        b->status = oxp_graph_add_const(b->ctx, b->g, NULL, dtype, t, &v);
+    if (b->status == OXP_OK) b->status = oxp_graph_add_const(b->ctx, b->g, NULL, dtype, t, &v);
     return v;
 }
 
-static oxp_val new_const(oxp_build *b, oxp_dtype dtype, oxp_dtype stored, const oxp_shape *shape, const void *data)
+static oxp_val new_const(oxp_build *b, oxp_dtype dtype, oxp_dtype stored, const oxp_shape *shape,
+                         const void *data)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
     if (!t) {
         b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
         return OXP_NO_VAL;
     }
     b->status = oxp_tensor_new(b->ctx, b->g->arena, stored, shape, t);
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     memcpy((void *)(uintptr_t)t->data, data, oxp_tensor_bytes(t));
     return oxp_b_const(b, dtype, t);
 }
@@ -230,7 +228,8 @@ oxp_val oxp_b_ints(oxp_build *b, const int64_t *v, size_t n)
 /* True when v is a constant whose elements all equal `number`. */
 static bool is_number(const oxp_build *b, oxp_val v, double number)
 {
-    if (v == OXP_NO_VAL || value(b, v)->kind != OXP_VALUE_CONST || oxp_shape_elements(&value(b, v)->shape) != 1)
+    if (v == OXP_NO_VAL || value(b, v)->kind != OXP_VALUE_CONST ||
+        oxp_shape_elements(&value(b, v)->shape) != 1)
         return false;
     const double found = oxp_tensor_get(value(b, v)->constant, 0);
     return found >= number && found <= number;
@@ -251,37 +250,29 @@ static oxp_val emit2(oxp_build *b, const oxp_op *op, oxp_val x, oxp_val y)
 
 oxp_val oxp_b_add(oxp_build *b, oxp_val x, oxp_val y)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
-    if (is_number(b, y, 0.0) && covers(b, x, y))
-        return x;
-    if (is_number(b, x, 0.0) && covers(b, y, x))
-        return y;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    if (is_number(b, y, 0.0) && covers(b, x, y)) return x;
+    if (is_number(b, x, 0.0) && covers(b, y, x)) return y;
     return emit2(b, &oxp_op_Add, x, y);
 }
 
 oxp_val oxp_b_sub(oxp_build *b, oxp_val x, oxp_val y)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     return is_number(b, y, 0.0) && covers(b, x, y) ? x : emit2(b, &oxp_op_Sub, x, y);
 }
 
 oxp_val oxp_b_mul(oxp_build *b, oxp_val x, oxp_val y)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
-    if (is_number(b, y, 1.0) && covers(b, x, y))
-        return x;
-    if (is_number(b, x, 1.0) && covers(b, y, x))
-        return y;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    if (is_number(b, y, 1.0) && covers(b, x, y)) return x;
+    if (is_number(b, x, 1.0) && covers(b, y, x)) return y;
     return emit2(b, &oxp_op_Mul, x, y);
 }
 
 oxp_val oxp_b_div(oxp_build *b, oxp_val x, oxp_val y)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     return is_number(b, y, 1.0) && covers(b, x, y) ? x : emit2(b, &oxp_op_Div, x, y);
 }
 
@@ -292,8 +283,7 @@ oxp_val oxp_b_pow(oxp_build *b, oxp_val x, oxp_val y)
 
 oxp_val oxp_b_sum(oxp_build *b, const oxp_val *xs, size_t n)
 {
-    if (n == 1)
-        return xs[0];
+    if (n == 1) return xs[0];
     return n == 2 ? oxp_b_add(b, xs[0], xs[1]) : oxp_emit(b, &oxp_op_Sum, xs, n, NULL, 0);
 }
 
@@ -314,8 +304,7 @@ oxp_val oxp_b_equal(oxp_build *b, oxp_val x, oxp_val y)
 
 oxp_val oxp_b_cast(oxp_build *b, oxp_val x, oxp_dtype to)
 {
-    if (b->status != OXP_OK || value(b, x)->dtype == to)
-        return x;
+    if (b->status != OXP_OK || value(b, x)->dtype == to) return x;
     return OXP_EMIT1(b, &oxp_op_Cast, x, OXP_INT("to", to));
 }
 
@@ -328,26 +317,23 @@ oxp_val oxp_b_unary(oxp_build *b, const oxp_op *op, oxp_val x)
 
 oxp_val oxp_b_reshape(oxp_build *b, oxp_val x, const oxp_shape *shape)
 {
-    if (b->status != OXP_OK || oxp_shape_equal(oxp_b_shape(b, x), shape))
-        return x;
-    return OXP_EMIT1(b, &oxp_op_Reshape, x, OXP_INTS("shape", shape->dim, (size_t)shape->rank), OXP_INT("allowzero", 1));
+    if (b->status != OXP_OK || oxp_shape_equal(oxp_b_shape(b, x), shape)) return x;
+    return OXP_EMIT1(b, &oxp_op_Reshape, x, OXP_INTS("shape", shape->dim, (size_t)shape->rank),
+                     OXP_INT("allowzero", 1));
 }
 
 oxp_val oxp_b_transpose(oxp_build *b, oxp_val x, const int64_t *perm)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     const int rank = oxp_b_shape(b, x)->rank;
     bool same = true;
-    for (int a = 0; a < rank; a++)
-        same = same && perm[a] == a;
+    for (int a = 0; a < rank; a++) same = same && perm[a] == a;
     return same ? x : OXP_EMIT1(b, &oxp_op_Transpose, x, OXP_INTS("perm", perm, (size_t)rank));
 }
 
 oxp_val oxp_b_expand(oxp_build *b, oxp_val x, const oxp_shape *shape)
 {
-    if (b->status != OXP_OK || oxp_shape_equal(oxp_b_shape(b, x), shape))
-        return x;
+    if (b->status != OXP_OK || oxp_shape_equal(oxp_b_shape(b, x), shape)) return x;
     return OXP_EMIT1(b, &oxp_op_Expand, x, OXP_INTS("shape", shape->dim, (size_t)shape->rank));
 }
 
@@ -359,18 +345,18 @@ oxp_val oxp_b_slice(oxp_build *b, oxp_val x, int64_t axis, int64_t start, int64_
 
 oxp_val oxp_b_concat(oxp_build *b, const oxp_val *xs, size_t n, int64_t axis)
 {
-    return n == 1 ? xs[0] : oxp_emit(b, &oxp_op_Concat, xs, n, (const oxp_attr[]){OXP_INT("axis", axis)}, 1);
+    return n == 1
+               ? xs[0]
+               : oxp_emit(b, &oxp_op_Concat, xs, n, (const oxp_attr[]){OXP_INT("axis", axis)}, 1);
 }
 
 oxp_val oxp_b_pad_zero(oxp_build *b, oxp_val x, int64_t axis, int64_t before, int64_t after)
 {
-    if (b->status != OXP_OK || (before == 0 && after == 0))
-        return x;
+    if (b->status != OXP_OK || (before == 0 && after == 0)) return x;
     const int rank = oxp_b_shape(b, x)->rank;
     int a;
     b->status = oxp_norm_axis(b->ctx, axis, rank, &a);
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     int64_t pads[2 * OXP_MAX_RANK] = {0};
     pads[a] = before;
     pads[rank + a] = after;
@@ -379,10 +365,10 @@ oxp_val oxp_b_pad_zero(oxp_build *b, oxp_val x, int64_t axis, int64_t before, in
 
 /* ---- contracting ---- */
 
-static oxp_val reduce(oxp_build *b, const oxp_op *op, oxp_val x, const int64_t *axes, size_t n, bool keepdims)
+static oxp_val reduce(oxp_build *b, const oxp_op *op, oxp_val x, const int64_t *axes, size_t n,
+                      bool keepdims)
 {
-    if (b->status != OXP_OK || n == 0)
-        return x;
+    if (b->status != OXP_OK || n == 0) return x;
     return OXP_EMIT1(b, op, x, OXP_INTS("axes", axes, n), OXP_INT("keepdims", keepdims));
 }
 
@@ -403,14 +389,12 @@ oxp_val oxp_b_matmul(oxp_build *b, oxp_val x, oxp_val y)
 
 oxp_val oxp_b_unbroadcast(oxp_build *b, oxp_val x, const oxp_shape *shape)
 {
-    if (b->status != OXP_OK)
-        return OXP_NO_VAL;
+    if (b->status != OXP_OK) return OXP_NO_VAL;
     const oxp_shape from = *oxp_b_shape(b, x);
     const int lead = from.rank - shape->rank;
     int64_t axes[OXP_MAX_RANK];
     size_t n = 0;
     for (int a = 0; a < from.rank; a++)
-        if (a < lead || (shape->dim[a - lead] == 1 && from.dim[a] != 1))
-            axes[n++] = a;
+        if (a < lead || (shape->dim[a - lead] == 1 && from.dim[a] != 1)) axes[n++] = a;
     return oxp_b_reshape(b, oxp_b_reduce_sum(b, x, axes, n, true), shape);
 }

@@ -20,8 +20,9 @@ oxp_status oxp_infer_out(oxp_infer *inf, size_t i, oxp_dtype dtype, const oxp_sh
 {
     int64_t count;
     char text[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(inf->ctx, !oxp_shape_count(shape, &count), OXP_ELIMIT, "%s '%s' would make a tensor of shape %s",
-                inf->node->op->name, inf->node->origin, oxp_shape_text(shape, text));
+    OXP_FAIL_IF(inf->ctx, !oxp_shape_count(shape, &count), OXP_ELIMIT,
+                "%s '%s' would make a tensor of shape %s", inf->node->op->name, inf->node->origin,
+                oxp_shape_text(shape, text));
     inf->dtype[i] = dtype;
     inf->shape[i] = *shape;
     return OXP_OK;
@@ -66,8 +67,8 @@ oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr)
 {
     size_t n;
     const int64_t *dims = oxp_attr_ints(inf->node, attr, &n);
-    OXP_FAIL_IF(inf->ctx, n > OXP_MAX_RANK, OXP_EINTERNAL, "%s '%s' has no usable attribute %s", inf->node->op->name,
-                inf->node->origin, attr);
+    OXP_FAIL_IF(inf->ctx, n > OXP_MAX_RANK, OXP_EINTERNAL, "%s '%s' has no usable attribute %s",
+                inf->node->op->name, inf->node->origin, attr);
     const oxp_shape shape = oxp_shape_of((int)n, dims);
     return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &shape);
 }
@@ -75,22 +76,22 @@ oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr)
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i)
 {
     OXP_FAIL_IF(inf->ctx, oxp_infer_dtype(inf, i) != OXP_F32, OXP_EUNSUPPORTED,
-                "%s '%s' expects floats as input %zu, found %s", inf->node->op->name, inf->node->origin, i,
-                oxp_dtype_name(oxp_infer_dtype(inf, i)));
+                "%s '%s' expects floats as input %zu, found %s", inf->node->op->name,
+                inf->node->origin, i, oxp_dtype_name(oxp_infer_dtype(inf, i)));
     return OXP_OK;
 }
 
 bool oxp_index_next(const oxp_shape *shape, int64_t idx[OXP_MAX_RANK])
 {
     for (int a = shape->rank - 1; a >= 0; a--) {
-        if (++idx[a] < shape->dim[a])
-            return true;
+        if (++idx[a] < shape->dim[a]) return true;
         idx[a] = 0;
     }
     return false;
 }
 
-int64_t oxp_index_broadcast(const oxp_shape *s, const oxp_shape *out_shape, const int64_t idx[OXP_MAX_RANK])
+int64_t oxp_index_broadcast(const oxp_shape *s, const oxp_shape *out_shape,
+                            const int64_t idx[OXP_MAX_RANK])
 {
     int64_t offset = 0;
     const int lead = out_shape->rank - s->rank;

@@ -22,15 +22,14 @@ const oxp_op *oxp_op_at(size_t index)
 const oxp_op *oxp_op_find(const char *name)
 {
     for (size_t i = 0; i < OXP_COUNT(table); i++)
-        if (strcmp(table[i]->name, name) == 0)
-            return table[i];
+        if (strcmp(table[i]->name, name) == 0) return table[i];
     return NULL;
 }
 
 oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out)
 {
-    OXP_FAIL_IF(ctx, axis < -rank || axis >= rank, OXP_EINVAL, "axis %lld is outside a tensor of rank %d",
-                (long long)axis, rank);
+    OXP_FAIL_IF(ctx, axis < -rank || axis >= rank, OXP_EINVAL,
+                "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return OXP_OK;
 }

@@ -16,7 +16,8 @@ const oxp_op *oxp_op_find(const char *name); /* NULL when unknown; internal oper
 /* The axis attribute, made non-negative; fails when outside [-rank, rank). */
 oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out);
 
-/* The scalar function that a unary operator applies, with its parameters; OXP_FN_NONE when node is not one (unary.c). */
+/* The scalar function that a unary operator applies, with its parameters; OXP_FN_NONE when node
+ * is not one (unary.c). */
 oxp_fn oxp_node_fn(const oxp_node *node, double *alpha, double *beta);
 
 #endif

@@ -1,4 +1,5 @@
-/* specialise.c - see specialise.h. One walk backwards marks what the cut needs, one walk forwards re-emits it with shapes. */
+/* specialise.c - see specialise.h. One walk backwards marks what the cut needs, one walk
+ * forwards re-emits it with shapes. */
 #include "ops/specialise.h"
 
 #include "ops/infer.h"
@@ -13,7 +14,8 @@ typedef struct special_state {
     bool *needs_data;
 } special_state;
 
-/* A needed value that nobody feeds pulls in its producer's inputs. Nodes are in topological order, so one backward walk does. */
+/* A needed value that nobody feeds pulls in its producer's inputs. Nodes are in topological
+ * order, so one backward walk does. */
 static void mark_needed(special_state *s, const bool *fed)
 {
     const oxp_graph *m = s->model;
@@ -22,8 +24,7 @@ static void mark_needed(special_state *s, const bool *fed)
         bool wanted = false;
         for (uint32_t k = 0; k < node->n_out; k++)
             wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
-        for (uint32_t k = 0; wanted && k < node->n_in; k++)
-            s->needed[node->in[k]] = true;
+        for (uint32_t k = 0; wanted && k < node->n_in; k++) s->needed[node->in[k]] = true;
     }
     s->needed[OXP_NO_VAL] = false;
 }
@@ -43,7 +44,8 @@ static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
         if (feed->fixed)
             OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, v->name, dtype, feed->fixed, to));
         else
-            OXP_TRY(oxp_graph_add_value(s->ctx, s->b.g, v->name, OXP_VALUE_INPUT, dtype, &feed->shape, to));
+            OXP_TRY(oxp_graph_add_value(s->ctx, s->b.g, v->name, OXP_VALUE_INPUT, dtype,
+                                        &feed->shape, to));
     }
     return OXP_OK;
 }
@@ -52,23 +54,26 @@ static oxp_status add_constants(special_state *s)
 {
     for (size_t v = 1; v < s->model->n_values; v++) {
         const oxp_value *value = s->model->values[v];
-        if (!s->needed[v] || s->map[v] != OXP_NO_VAL)
-            continue;
+        if (!s->needed[v] || s->map[v] != OXP_NO_VAL) continue;
         OXP_FAIL_IF(s->ctx, value->kind == OXP_VALUE_INPUT, OXP_EINVAL,
-                    "the model's input '%s' is needed but was not given", value->name ? value->name : "?");
+                    "the model's input '%s' is needed but was not given",
+                    value->name ? value->name : "?");
         if (value->kind == OXP_VALUE_CONST)
-            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, canonical(value->dtype), value->constant, &s->map[v]));
+            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, canonical(value->dtype),
+                                        value->constant, &s->map[v]));
     }
     return OXP_OK;
 }
 
 /* The constant tensor behind new value v as an attribute of the wanted type. */
-static oxp_status attr_from_tensor(special_state *s, const oxp_const_in *ci, const oxp_tensor *t, oxp_attr *out)
+static oxp_status attr_from_tensor(special_state *s, const oxp_const_in *ci, const oxp_tensor *t,
+                                   oxp_attr *out)
 {
     const size_t n = (size_t)oxp_shape_elements(&t->shape);
     *out = (oxp_attr){.name = ci->attr, .type = ci->type, .n = n};
     if (ci->type == OXP_ATTR_INT || ci->type == OXP_ATTR_FLOAT) {
-        OXP_FAIL_IF(s->ctx, n != 1, OXP_EINVAL, "'%s' must be a single number, found %zu", ci->attr, n);
+        OXP_FAIL_IF(s->ctx, n != 1, OXP_EINVAL, "'%s' must be a single number, found %zu", ci->attr,
+                    n);
         out->i = oxp_tensor_get_int(t, 0);
         out->f = oxp_tensor_get(t, 0);
         return OXP_OK;
@@ -88,8 +93,7 @@ static oxp_status attr_from_tensor(special_state *s, const oxp_const_in *ci, con
 static const oxp_const_in *const_input(const oxp_op *op, uint32_t index)
 {
     for (const oxp_const_in *ci = op->const_in; ci && ci->attr; ci++)
-        if (ci->index == (int)index)
-            return ci;
+        if (ci->index == (int)index) return ci;
     return NULL;
 }
 
@@ -107,8 +111,7 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
     r->n_in = 0;
     r->n_attrs = node->n_attrs;
-    if (node->n_attrs)
-        memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
+    if (node->n_attrs) memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
     for (uint32_t k = 0; k < node->n_in; k++) {
         const oxp_val v = node->in[k] == OXP_NO_VAL ? OXP_NO_VAL : s->map[node->in[k]];
         const oxp_const_in *ci = const_input(node->op, k);
@@ -116,31 +119,30 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
             r->in[r->n_in++] = v;
             continue;
         }
-        if (v == OXP_NO_VAL)
-            continue;
+        if (v == OXP_NO_VAL) continue;
         const oxp_value *value = oxp_value_of(s->b.g, v);
-        if (value->kind != OXP_VALUE_CONST && s->needs_data)
-            *s->needs_data = true;
+        if (value->kind != OXP_VALUE_CONST && s->needs_data) *s->needs_data = true;
         OXP_FAIL_IF(s->ctx, value->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
-                    "%s '%s' takes its %s from the data of an input; it must be constant", node->op->name, node->origin,
-                    ci->attr);
+                    "%s '%s' takes its %s from the data of an input; it must be constant",
+                    node->op->name, node->origin, ci->attr);
         OXP_TRY(attr_from_tensor(s, ci, value->constant, &r->attrs[r->n_attrs++]));
     }
-    while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL)
-        r->n_in--;
+    while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL) r->n_in--;
     return OXP_OK;
 }
 
-/* Identity, Dropout (unless it asks for training: its infer refuses that), and Cast between float types, which are all one "float". */
+/* Identity, Dropout (unless it asks for training: its infer refuses that), and Cast between
+ * float types, which are all one "float". */
 static bool passes_through(const special_state *s, const oxp_node *node, const resolved *r)
 {
     const oxp_val x = r->in[0];
     for (size_t i = 0; i < r->n_attrs; i++)
-        if (node->op == &oxp_op_Dropout && strcmp(r->attrs[i].name, "training_mode") == 0 && r->attrs[i].i != 0)
+        if (node->op == &oxp_op_Dropout && strcmp(r->attrs[i].name, "training_mode") == 0 &&
+            r->attrs[i].i != 0)
             return false;
-    if (node->op != &oxp_op_Cast)
-        return (node->op->flags & OXP_OP_IDENTITY) != 0;
-    return oxp_value_of(s->b.g, x)->dtype == OXP_F32 && canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
+    if (node->op != &oxp_op_Cast) return (node->op->flags & OXP_OP_IDENTITY) != 0;
+    return oxp_value_of(s->b.g, x)->dtype == OXP_F32 &&
+           canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
 }
 
 static oxp_status emit_node(special_state *s, const oxp_node *node)
@@ -150,8 +152,10 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     s->ctx->op = node->op->name;
     OXP_TRY(resolve(s, node, &r));
     s->b.origin = node->origin;
-    uint32_t n_out = node->n_out; /* trailing outputs that nobody needs are not asked for; Split counts its own */
-    while (n_out > 1 && node->op->max_out != OXP_VARIADIC && (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
+    /* trailing outputs that nobody needs are not asked for; Split counts its own */
+    uint32_t n_out = node->n_out;
+    while (n_out > 1 && node->op->max_out != OXP_VARIADIC &&
+           (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
            n_out > node->op->min_out)
         n_out--;
     if (n_out == 1 && passes_through(s, node, &r)) {
@@ -166,8 +170,7 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
             continue; /* absent, or fed by the cut */
         oxp_value *made = oxp_value_of(s->b.g, outs[k]);
         s->map[node->out[k]] = outs[k];
-        if (!made->name)
-            made->name = oxp_value_of(s->model, node->out[k])->name;
+        if (!made->name) made->name = oxp_value_of(s->model, node->out[k])->name;
     }
     return OXP_OK;
 }
@@ -179,14 +182,13 @@ static oxp_status emit_all(special_state *s, const bool *fed)
         bool wanted = false;
         for (uint32_t k = 0; k < node->n_out; k++)
             wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
-        if (wanted)
-            OXP_TRY(emit_node(s, node));
+        if (wanted) OXP_TRY(emit_node(s, node));
     }
     return OXP_OK;
 }
 
-oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model, const oxp_cut *cut, oxp_special *out,
-                          bool *needs_data)
+oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model,
+                          const oxp_cut *cut, oxp_special *out, bool *needs_data)
 {
     ctx->stage = OXP_STAGE_INFER;
     special_state s = {.ctx = ctx, .model = model, .needs_data = needs_data};
@@ -197,10 +199,8 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
     OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !g, OXP_ENOMEM, "out of memory");
     oxp_build_init(&s.b, ctx, g);
     s.b.max_bytes = cut->max_bytes;
-    for (size_t i = 0; i < cut->n_feeds; i++)
-        fed[cut->feeds[i].val] = true;
-    for (size_t i = 0; i < cut->n_wanted; i++)
-        s.needed[cut->wanted[i]] = true;
+    for (size_t i = 0; i < cut->n_feeds; i++) fed[cut->feeds[i].val] = true;
+    for (size_t i = 0; i < cut->n_wanted; i++) s.needed[cut->wanted[i]] = true;
     mark_needed(&s, fed);
     OXP_TRY(add_feeds(&s, cut));
     OXP_TRY(add_constants(&s));

@@ -1,16 +1,19 @@
-/* specialise.h - from a model graph to a specialised one: concrete shapes, one cut, constants folded.
+/* specialise.h - from a model graph to a specialised one: concrete shapes, one cut, constants
+ * folded.
  *
- * A cut says which tensors are fed and which are wanted; only what lies between them is kept. Any named tensor can be on either side. Every
- * shape becomes concrete, inputs that decide shapes become attributes, arithmetic on shapes disappears. */
+ * A cut says which tensors are fed and which are wanted; only what lies between them is kept. Any
+ * named tensor can be on either side. Every shape becomes concrete, inputs that decide shapes
+ * become attributes, arithmetic on shapes disappears. */
 #ifndef OXP_OPS_SPECIALISE_H
 #define OXP_OPS_SPECIALISE_H
 
 #include "ops/build.h"
 
 typedef struct oxp_feed {
-    oxp_val val;              /* in the model graph: an input or any other tensor */
+    oxp_val val; /* in the model graph: an input or any other tensor */
     oxp_shape shape;
-    const oxp_tensor *fixed;  /* not NULL: a guarded constant, i.e. the graph is valid for this data only */
+    /* not NULL: a guarded constant, i.e. the graph is valid for this data only */
+    const oxp_tensor *fixed;
 } oxp_feed;
 
 typedef struct oxp_cut {
@@ -18,18 +21,18 @@ typedef struct oxp_cut {
     size_t n_feeds;
     const oxp_val *wanted; /* in the model graph */
     size_t n_wanted;
-    uint64_t max_bytes;    /* no value may be larger; 0: no limit */
+    uint64_t max_bytes; /* no value may be larger; 0: no limit */
 } oxp_cut;
 
 typedef struct oxp_special {
-    oxp_graph *g;   /* inputs in the order of the feeds that are not fixed; outputs: the wanted */
-    oxp_val *map;   /* model value -> value in g; OXP_NO_VAL when cut away */
+    oxp_graph *g; /* inputs in the order of the feeds that are not fixed; outputs: the wanted */
+    oxp_val *map; /* model value -> value in g; OXP_NO_VAL when cut away */
 } oxp_special;
 
-/* Everything is made in `arena`. OXP_EINVAL when a needed input is not fed (named), or when a shape does not fit.
- * *needs_data (may be NULL) becomes true when it failed because a shape depends on the data of a fed tensor: give it as
- * `fixed` and try again. */
-oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model, const oxp_cut *cut, oxp_special *out,
-                          bool *needs_data);
+/* Everything is made in `arena`. OXP_EINVAL when a needed input is not fed (named), or when a shape
+ * does not fit. *needs_data (may be NULL) becomes true when it failed because a shape depends on
+ * the data of a fed tensor: give it as `fixed` and try again. */
+oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model,
+                          const oxp_cut *cut, oxp_special *out, bool *needs_data);
 
 #endif

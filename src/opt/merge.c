@@ -1,8 +1,12 @@
-/* merge.c - BatchNormalization into the convolution before it, when nobody else looks at the convolution's output.
+/* merge.c - BatchNormalization into the convolution before it, when nobody else looks at the
+ * convolution's output.
  *
- *   s = gamma / sqrt(var + epsilon);  w'[k,...] = w[k,...] s[k];  b'[k] = (b[k] - mean[k]) s[k] + beta[k]
+ *   s = gamma / sqrt(var + epsilon)
+ *   w'[k,...] = w[k,...] s[k]
+ *   b'[k] = (b[k] - mean[k]) s[k] + beta[k]
  *
- * Runs before differentiation, so the adjoint uses w' as well: one multiplication less per channel in both directions. */
+ * Runs before differentiation, so the adjoint uses w' as well: one multiplication less per
+ * channel in both directions. */
 #include "opt/rewrite.h"
 
 #include "ops/infer.h"
@@ -12,16 +16,12 @@
 static oxp_node *mergeable(const oxp_rewrite *rw, const oxp_node *bn)
 {
     const oxp_graph *g = rw->from;
-    if (bn->op != &oxp_op_BatchNormalization || !oxp_rewrite_private(rw, bn->in[0]))
-        return NULL;
+    if (bn->op != &oxp_op_BatchNormalization || !oxp_rewrite_private(rw, bn->in[0])) return NULL;
     oxp_node *conv = oxp_producer(g, bn->in[0]);
-    if (!conv || conv->op != &oxp_op_Conv || !oxp_const_of(g, conv->in[1]))
-        return NULL;
-    if (oxp_node_has(conv, 2) && !oxp_const_of(g, conv->in[2]))
-        return NULL;
+    if (!conv || conv->op != &oxp_op_Conv || !oxp_const_of(g, conv->in[1])) return NULL;
+    if (oxp_node_has(conv, 2) && !oxp_const_of(g, conv->in[2])) return NULL;
     for (uint32_t k = 1; k < 5; k++)
-        if (!oxp_const_of(g, bn->in[k]))
-            return NULL;
+        if (!oxp_const_of(g, bn->in[k])) return NULL;
     return conv;
 }
 
@@ -32,8 +32,8 @@ static oxp_status new_floats(oxp_pass *pass, const oxp_shape *shape, oxp_tensor 
     return oxp_tensor_new(pass->ctx, pass->arena, OXP_F32, shape, *out);
 }
 
-static oxp_status merged_weights(oxp_pass *pass, const oxp_node *conv, const oxp_node *bn, oxp_tensor **w_out,
-                                 oxp_tensor **b_out)
+static oxp_status merged_weights(oxp_pass *pass, const oxp_node *conv, const oxp_node *bn,
+                                 oxp_tensor **w_out, oxp_tensor **b_out)
 {
     const oxp_graph *g = pass->in;
     const oxp_tensor *w = oxp_const_of(g, conv->in[1]); /* (K,C/group,kernel...) */
@@ -41,7 +41,8 @@ static oxp_status merged_weights(oxp_pass *pass, const oxp_node *conv, const oxp
     const oxp_tensor *gamma = oxp_const_of(g, bn->in[1]), *beta = oxp_const_of(g, bn->in[2]);
     const oxp_tensor *mean = oxp_const_of(g, bn->in[3]), *var = oxp_const_of(g, bn->in[4]);
     const double epsilon = oxp_attr_float(bn, "epsilon", 1e-5);
-    const int64_t k_count = w->shape.dim[0], each = k_count ? oxp_shape_elements(&w->shape) / k_count : 0;
+    const int64_t k_count = w->shape.dim[0],
+                  each = k_count ? oxp_shape_elements(&w->shape) / k_count : 0;
     const oxp_shape b_shape = oxp_shape_of(1, &k_count);
     OXP_TRY(new_floats(pass, &w->shape, w_out));
     OXP_TRY(new_floats(pass, &b_shape, b_out));
@@ -49,9 +50,9 @@ static oxp_status merged_weights(oxp_pass *pass, const oxp_node *conv, const oxp
     oxp_convert(wd, OXP_F32, w->data, w->dtype, k_count * each);
     for (int64_t k = 0; k < k_count; k++) {
         const double s = oxp_tensor_get(gamma, k) / sqrt(oxp_tensor_get(var, k) + epsilon);
-        for (int64_t i = 0; i < each; i++)
-            wd[k * each + i] = (float)(s * (double)wd[k * each + i]);
-        bd[k] = (float)(((b ? oxp_tensor_get(b, k) : 0.0) - oxp_tensor_get(mean, k)) * s + oxp_tensor_get(beta, k));
+        for (int64_t i = 0; i < each; i++) wd[k * each + i] = (float)(s * (double)wd[k * each + i]);
+        bd[k] = (float)(((b ? oxp_tensor_get(b, k) : 0.0) - oxp_tensor_get(mean, k)) * s +
+                        oxp_tensor_get(beta, k));
     }
     return OXP_OK;
 }
@@ -75,16 +76,14 @@ oxp_status oxp_opt_merge(oxp_pass *pass)
     const oxp_graph *g = pass->in;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *conv = rw.live[g->nodes[i]->out[0]] ? mergeable(&rw, g->nodes[i]) : NULL;
-        if (conv)
-            rw.absorbed[g->values[conv->out[0]]->producer] = true;
+        if (conv) rw.absorbed[g->values[conv->out[0]]->producer] = true;
     }
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i], *conv = mergeable(&rw, node);
         bool live = false;
         for (uint32_t k = 0; k < node->n_out; k++)
             live = live || (node->out[k] && rw.live[node->out[k]]);
-        if (!live || rw.absorbed[i])
-            continue;
+        if (!live || rw.absorbed[i]) continue;
         OXP_TRY(conv ? merge_one(&rw, conv, node) : oxp_rewrite_copy(&rw, node));
     }
     return oxp_rewrite_end(&rw);

@@ -1,6 +1,7 @@
-/* raise.h - the patterns of raise, by family. A `match` function is given a match that holds its root only and says whether a closed
- * group ends there, with the composite's operator, operands and attributes filled in. An `emit` function makes the composite in the
- * new graph where that takes more than mapping the operands; it returns the new value. */
+/* raise.h - the patterns of raise, by family. A `match` function is given a match that holds its
+ * root only and says whether a closed group ends there, with the composite's operator, operands and
+ * attributes filled in. An `emit` function makes the composite in the new graph where that takes
+ * more than mapping the operands; it returns the new value. */
 #ifndef OXP_OPT_RAISE_H
 #define OXP_OPT_RAISE_H
 

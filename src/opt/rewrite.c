@@ -21,8 +21,7 @@ static void mark_live(oxp_rewrite *rw)
         for (uint32_t k = 0; live && k < node->n_in; k++) {
             rw->live[node->in[k]] = true;
             rw->uses[node->in[k]]++;
-            if (!rw->user[node->in[k]])
-                rw->user[node->in[k]] = node;
+            if (!rw->user[node->in[k]]) rw->user[node->in[k]] = node;
         }
     }
     rw->live[OXP_NO_VAL] = false;
@@ -39,13 +38,15 @@ oxp_status oxp_rewrite_begin(oxp_rewrite *rw, oxp_pass *pass)
     rw->uses = OXP_NEW(ctx->scratch, uint32_t, from->n_values);
     rw->user = OXP_NEW(ctx->scratch, oxp_node *, from->n_values);
     rw->absorbed = OXP_NEW(ctx->scratch, bool, from->n_nodes + 1);
-    OXP_FAIL_IF(ctx, !to || !rw->map || !rw->live || !rw->uses || !rw->user || !rw->absorbed, OXP_ENOMEM,
-                "out of memory");
+    OXP_FAIL_IF(ctx, !to || !rw->map || !rw->live || !rw->uses || !rw->user || !rw->absorbed,
+                OXP_ENOMEM, "out of memory");
     oxp_build_init(&rw->b, ctx, to);
     mark_live(rw);
-    for (size_t i = 0; i < from->n_inputs; i++) { /* all inputs stay, in order, so that feeds keep their index */
+    /* all inputs stay, in order, so that feeds keep their index */
+    for (size_t i = 0; i < from->n_inputs; i++) {
         const oxp_value *v = oxp_value_of(from, from->inputs[i]);
-        OXP_TRY(oxp_graph_add_value(ctx, to, v->name, v->kind, v->dtype, &v->shape, &rw->map[from->inputs[i]]));
+        OXP_TRY(oxp_graph_add_value(ctx, to, v->name, v->kind, v->dtype, &v->shape,
+                                    &rw->map[from->inputs[i]]));
     }
     return OXP_OK;
 }
@@ -56,21 +57,21 @@ oxp_val oxp_rewrite_val(oxp_rewrite *rw, oxp_val old)
         return old == OXP_NO_VAL ? OXP_NO_VAL : rw->map[old];
     const oxp_value *v = oxp_value_of(rw->from, old);
     if (v->kind != OXP_VALUE_CONST) {
-        rw->b.status = oxp_ctx_fail(rw->b.ctx, OXP_EINTERNAL, "a pass reads %%%u before it was emitted", old);
+        rw->b.status =
+            oxp_ctx_fail(rw->b.ctx, OXP_EINTERNAL, "a pass reads %%%u before it was emitted", old);
         return OXP_NO_VAL;
     }
-    rw->b.status = oxp_graph_add_const(rw->b.ctx, rw->b.g, v->name, v->dtype, v->constant, &rw->map[old]);
+    rw->b.status =
+        oxp_graph_add_const(rw->b.ctx, rw->b.g, v->name, v->dtype, v->constant, &rw->map[old]);
     return rw->map[old];
 }
 
 void oxp_rewrite_set(oxp_rewrite *rw, oxp_val from, oxp_val to)
 {
     rw->map[from] = to;
-    if (to == OXP_NO_VAL)
-        return;
+    if (to == OXP_NO_VAL) return;
     oxp_value *made = oxp_value_of(rw->b.g, to);
-    if (!made->name)
-        made->name = oxp_value_of(rw->from, from)->name;
+    if (!made->name) made->name = oxp_value_of(rw->from, from)->name;
 }
 
 oxp_status oxp_rewrite_copy(oxp_rewrite *rw, const oxp_node *node)
@@ -78,14 +79,13 @@ oxp_status oxp_rewrite_copy(oxp_rewrite *rw, const oxp_node *node)
     oxp_arena *tmp = rw->pass->ctx->scratch;
     oxp_val *in = OXP_NEW(tmp, oxp_val, node->n_in + 1), *outs = OXP_NEW(tmp, oxp_val, node->n_out);
     OXP_FAIL_IF(rw->pass->ctx, !in || !outs, OXP_ENOMEM, "out of memory");
-    for (uint32_t k = 0; k < node->n_in; k++)
-        in[k] = oxp_rewrite_val(rw, node->in[k]);
+    for (uint32_t k = 0; k < node->n_in; k++) in[k] = oxp_rewrite_val(rw, node->in[k]);
     rw->b.origin = node->origin;
     rw->b.flags = node->flags;
-    OXP_TRY(oxp_emit_multi(&rw->b, node->op, in, node->n_in, node->attrs, node->n_attrs, node->n_out, outs));
+    OXP_TRY(oxp_emit_multi(&rw->b, node->op, in, node->n_in, node->attrs, node->n_attrs,
+                           node->n_out, outs));
     for (uint32_t k = 0; k < node->n_out; k++)
-        if (node->out[k] != OXP_NO_VAL)
-            oxp_rewrite_set(rw, node->out[k], outs[k]);
+        if (node->out[k] != OXP_NO_VAL) oxp_rewrite_set(rw, node->out[k], outs[k]);
     return OXP_OK;
 }
 
@@ -93,7 +93,8 @@ oxp_status oxp_rewrite_end(oxp_rewrite *rw)
 {
     OXP_TRY(rw->b.status);
     for (size_t i = 0; i < rw->from->n_outputs; i++)
-        OXP_TRY(oxp_graph_add_output(rw->pass->ctx, rw->b.g, oxp_rewrite_val(rw, rw->from->outputs[i])));
+        OXP_TRY(oxp_graph_add_output(rw->pass->ctx, rw->b.g,
+                                     oxp_rewrite_val(rw, rw->from->outputs[i])));
     OXP_TRY(rw->b.status);
     rw->pass->out = rw->b.g;
     rw->pass->map = rw->map;
@@ -107,8 +108,7 @@ bool oxp_rewrite_private(const oxp_rewrite *rw, oxp_val v)
 
 oxp_node *oxp_producer(const oxp_graph *g, oxp_val v)
 {
-    if (v == OXP_NO_VAL || g->values[v]->kind != OXP_VALUE_NODE)
-        return NULL;
+    if (v == OXP_NO_VAL || g->values[v]->kind != OXP_VALUE_NODE) return NULL;
     return g->nodes[g->values[v]->producer];
 }
 
@@ -117,15 +117,14 @@ const oxp_tensor *oxp_const_of(const oxp_graph *g, oxp_val v)
     return v != OXP_NO_VAL && g->values[v]->kind == OXP_VALUE_CONST ? g->values[v]->constant : NULL;
 }
 
-oxp_status oxp_opt_run(oxp_ctx *ctx, oxp_arena *arena, const oxp_pass_fn *passes, size_t n_passes, oxp_graph **g,
-                       oxp_val *follow, size_t n_follow)
+oxp_status oxp_opt_run(oxp_ctx *ctx, oxp_arena *arena, const oxp_pass_fn *passes, size_t n_passes,
+                       oxp_graph **g, oxp_val *follow, size_t n_follow)
 {
     ctx->stage = OXP_STAGE_OPT;
     for (size_t p = 0; p < n_passes; p++) {
         bool *keep = OXP_NEW(ctx->scratch, bool, (*g)->n_values);
         OXP_NOMEM_IF(ctx, keep);
-        for (size_t i = 0; i < n_follow; i++)
-            keep[follow[i]] = follow[i] != OXP_NO_VAL;
+        for (size_t i = 0; i < n_follow; i++) keep[follow[i]] = follow[i] != OXP_NO_VAL;
         oxp_pass pass = {.ctx = ctx, .arena = arena, .in = *g, .keep = keep};
         OXP_TRY(passes[p](&pass));
         for (size_t i = 0; i < n_follow; i++)

@@ -1,4 +1,5 @@
-/* rewrite.h - the frame of a pass: walk the live nodes of the old graph in order, emit into a new one.
+/* rewrite.h - the frame of a pass: walk the live nodes of the old graph in order, emit into a new
+ * one.
  *
  * Dead nodes are dropped on the way, so every pass also cleans. */
 #ifndef OXP_OPT_REWRITE_H
@@ -10,11 +11,11 @@ typedef struct oxp_rewrite {
     oxp_pass *pass;
     const oxp_graph *from;
     oxp_build b;
-    oxp_val *map;        /* old -> new */
-    bool *live;          /* [n_values] needed by an output */
-    uint32_t *uses;      /* [n_values] by live nodes and outputs */
-    oxp_node **user;     /* [n_values] the last live node that reads it */
-    bool *absorbed;      /* [n_nodes] emitted as a part of another node */
+    oxp_val *map;    /* old -> new */
+    bool *live;      /* [n_values] needed by an output */
+    uint32_t *uses;  /* [n_values] by live nodes and outputs */
+    oxp_node **user; /* [n_values] the last live node that reads it */
+    bool *absorbed;  /* [n_nodes] emitted as a part of another node */
 } oxp_rewrite;
 
 oxp_status oxp_rewrite_begin(oxp_rewrite *rw, oxp_pass *pass);

@@ -1,8 +1,8 @@
 /* plan.h - puts buffers of known lifetimes into one workspace.
  *
- * Pure arithmetic: a buffer is born at step `first`, read for the last time at step `last`, and needs `bytes`. Two buffers whose
- * lifetimes overlap never share bytes; oxp_plan_check proves it for every plan made. Greedy by size, first fit (Pisarchyk & Lee 2020),
- * 64-byte aligned. */
+ * Pure arithmetic: a buffer is born at step `first`, read for the last time at step `last`, and
+ * needs `bytes`. Two buffers whose lifetimes overlap never share bytes; oxp_plan_check proves it
+ * for every plan made. Greedy by size, first fit (Pisarchyk & Lee 2020), 64-byte aligned. */
 #ifndef OXP_PLAN_PLAN_H
 #define OXP_PLAN_PLAN_H
 

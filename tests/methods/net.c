@@ -8,8 +8,7 @@
 
 static void must(test_net *t, oxp_status status)
 {
-    if (status != OXP_OK)
-        fail_msg("status %d: %s", (int)status, t->error.message);
+    if (status != OXP_OK) fail_msg("status %d: %s", (int)status, t->error.message);
 }
 
 test_net *test_net_open(const char *path)
@@ -20,7 +19,8 @@ test_net *test_net_open(const char *path)
     t->scratch = oxp_arena_new(NULL);
     t->ctx = (oxp_ctx){.error = &t->error, .scratch = t->scratch};
     char full[4096];
-    snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : OXP_SOURCE_DIR, path[0] == '/' ? "" : "/", path);
+    snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : OXP_SOURCE_DIR,
+             path[0] == '/' ? "" : "/", path);
     oxp_bytes file;
     must(t, oxp_file_read(&t->ctx, t->arena, full, 0, &file));
     must(t, oxp_import(&t->ctx, t->arena, file, oxp_path_dir(t->arena, full), 0, &t->model));
@@ -40,15 +40,15 @@ void test_net_close(test_net *t)
 oxp_val test_net_val(test_net *t, const char *tensor)
 {
     const oxp_val v = oxp_graph_find(t->net.graph, tensor);
-    if (v == OXP_NO_VAL)
-        fail_msg("no tensor '%s'", tensor);
+    if (v == OXP_NO_VAL) fail_msg("no tensor '%s'", tensor);
     return v;
 }
 
 oxp_tensor test_npy(test_net *t, const char *path)
 {
     char full[4096];
-    snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : OXP_SOURCE_DIR, path[0] == '/' ? "" : "/", path);
+    snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : OXP_SOURCE_DIR,
+             path[0] == '/' ? "" : "/", path);
     oxp_bytes file;
     oxp_tensor out;
     must(t, oxp_file_read(&t->ctx, t->arena, full, 0, &file));
@@ -65,41 +65,49 @@ oxp_tensor test_array(test_net *t, int rank, const int64_t *dims, const double *
     return out;
 }
 
-static oxp_status explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs, oxp_explanation *out)
+static oxp_status explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs,
+                          size_t n_inputs, oxp_explanation *out)
 {
     oxp_val layers[4], wrt[4];
-    oxp_settings set = {.method = oxp_methods_find(ask->method), .params = ask->params, .space = ask->space, .layers = layers,
-                        .wrt = wrt, .has_contrast = ask->contrast, .double_precision = !ask->fused, .no_optimise = ask->no_optimise,
+    oxp_settings set = {.method = oxp_methods_find(ask->method),
+                        .params = ask->params,
+                        .space = ask->space,
+                        .layers = layers,
+                        .wrt = wrt,
+                        .has_contrast = ask->contrast,
+                        .double_precision = !ask->fused,
+                        .no_optimise = ask->no_optimise,
                         .top_k = 3};
     assert_non_null(set.method);
-    while (set.n_params < 6 && ask->params[set.n_params])
-        set.n_params++;
+    while (set.n_params < 6 && ask->params[set.n_params]) set.n_params++;
     for (; set.n_layers < 4 && ask->layers[set.n_layers]; set.n_layers++)
         layers[set.n_layers] = test_net_val(t, ask->layers[set.n_layers]);
     for (; set.n_wrt < 4 && ask->wrt[set.n_wrt]; set.n_wrt++)
         wrt[set.n_wrt] = test_net_val(t, ask->wrt[set.n_wrt]);
-    const oxp_target target = {ask->top ? OXP_TARGET_TOP : OXP_TARGET_CLASS, ask->top ? 1 : ask->target};
-    const oxp_target contrast = {ask->contrast ? OXP_TARGET_CLASS : OXP_TARGET_TOP, ask->contrast ? ask->contrast_class : 1};
+    const oxp_target target = {ask->top ? OXP_TARGET_TOP : OXP_TARGET_CLASS,
+                               ask->top ? 1 : ask->target};
+    const oxp_target contrast = {ask->contrast ? OXP_TARGET_CLASS : OXP_TARGET_TOP,
+                                 ask->contrast ? ask->contrast_class : 1};
     oxp_session *s;
     oxp_arena_reset(t->scratch);
     oxp_status status = oxp_session_new(&t->ctx, &t->net, &set, &s);
-    if (status != OXP_OK)
-        return status;
+    if (status != OXP_OK) return status;
     status = oxp_session_explain(&t->ctx, s, t->arena, inputs, n_inputs, target, contrast, out);
     oxp_session_free(s);
     return status;
 }
 
-oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs)
+oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs,
+                             size_t n_inputs)
 {
     oxp_explanation out;
     const oxp_status status = explain(t, ask, inputs, n_inputs, &out);
-    if (status != OXP_OK)
-        fail_msg("%s: status %d: %s", ask->method, (int)status, t->error.message);
+    if (status != OXP_OK) fail_msg("%s: status %d: %s", ask->method, (int)status, t->error.message);
     return out;
 }
 
-void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs, oxp_status status)
+void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs,
+                        oxp_status status)
 {
     oxp_explanation out;
     t->error.message[0] = '\0';
@@ -107,10 +115,12 @@ void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inpu
     assert_true(t->error.message[0] != '\0');
 }
 
-static void compare(const oxp_tensor *got, const double *want, size_t n, double tolerance, const char *what)
+static void compare(const oxp_tensor *got, const double *want, size_t n, double tolerance,
+                    const char *what)
 {
     if ((size_t)oxp_shape_elements(&got->shape) != n)
-        fail_msg("%s: expected %zu elements, found %lld", what, n, (long long)oxp_shape_elements(&got->shape));
+        fail_msg("%s: expected %zu elements, found %lld", what, n,
+                 (long long)oxp_shape_elements(&got->shape));
     double most = 0.0, worst = 0.0;
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
@@ -122,11 +132,14 @@ static void compare(const oxp_tensor *got, const double *want, size_t n, double 
         }
     }
     if (!(worst <= tolerance * (most > 0.0 ? most : 1.0)))
-        fail_msg("%s: element %zu is %.12g, expected %.12g (error %.3g of the maximum %.6g, allowed %.3g)", what, at,
-                 oxp_tensor_get(got, (int64_t)at), want[at], worst / (most > 0.0 ? most : 1.0), most, tolerance);
+        fail_msg("%s: element %zu is %.12g, expected %.12g (error %.3g of the maximum %.6g, "
+                 "allowed %.3g)",
+                 what, at, oxp_tensor_get(got, (int64_t)at), want[at],
+                 worst / (most > 0.0 ? most : 1.0), most, tolerance);
 }
 
-void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance, const char *what)
+void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance,
+                   const char *what)
 {
     compare(got, want, n, tolerance, what);
 }

@@ -1,4 +1,5 @@
-/* net.h - what the method tests share: open a model of the tree, explain an .npy input, compare with an .npy reference. */
+/* net.h - what the method tests share: open a model of the tree, explain an .npy input, compare
+ * with an .npy reference. */
 #ifndef OXP_TESTS_METHODS_NET_H
 #define OXP_TESTS_METHODS_NET_H
 
@@ -27,22 +28,26 @@ oxp_tensor test_array(test_net *t, int rank, const int64_t *dims, const double *
 /* What to ask; zeros are defaults. */
 typedef struct test_ask {
     const char *method;
-    const char *params[6];   /* "name=value", NULL ends */
+    const char *params[6]; /* "name=value", NULL ends */
     const char *layers[4], *wrt[4];
-    int64_t target;          /* class */
-    bool top;                /* instead of target: the top class */
+    int64_t target; /* class */
+    bool top;       /* instead of target: the top class */
     bool contrast;
     int64_t contrast_class;
     oxp_space space;
-    bool fused;              /* default: the plain executor in double */
+    bool fused; /* default: the plain executor in double */
     bool no_optimise;
 } test_ask;
 
-oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs);
+oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs,
+                             size_t n_inputs);
 /* As above, but expects this status; the message is in t->error. */
-void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs, oxp_status status);
-/* |got - want| <= tolerance * max|want| (or tolerance itself when want is all zero); any float dtypes, same number of elements. */
+void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs,
+                        oxp_status status);
+/* |got - want| <= tolerance * max|want| (or tolerance itself when want is all zero); any float
+ * dtypes, same number of elements. */
 void test_close(const oxp_tensor *got, const oxp_tensor *want, double tolerance, const char *what);
-void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance, const char *what);
+void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance,
+                   const char *what);
 
 #endif

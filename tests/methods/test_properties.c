@@ -1,4 +1,5 @@
-/* test_properties.c - what must hold whatever the model: completeness, linearity, batches, seeds, threads, and compiling once. */
+/* test_properties.c - what must hold whatever the model: completeness, linearity, batches,
+ * seeds, threads, and compiling once. */
 #include "net.h"
 
 #include <math.h>
@@ -7,7 +8,8 @@
 
 #define TOY "tests/data/toy/"
 
-/* captum's BasicModel2 and BasicModel3: the same function in two spellings; exact attributions 1.5 and -0.5. */
+/* captum's BasicModel2 and BasicModel3: the same function in two spellings; exact attributions
+ * 1.5 and -0.5. */
 static void integrated_gradients_numbers(void **state)
 {
     OXP_UNUSED(state);
@@ -21,7 +23,8 @@ static void integrated_gradients_numbers(void **state)
             snprintf(path, sizeof path, TOY "%s.io/input__x%d.npy", models[m], i + 1);
             x[i] = test_npy(t, path);
         }
-        const oxp_explanation e = test_explain(t, &(test_ask){.method = "integrated-gradients"}, x, 2);
+        const oxp_explanation e =
+            test_explain(t, &(test_ask){.method = "integrated-gradients"}, x, 2);
         test_close_to(&e.maps[0].raw, (const double[]){1.5}, 1, 1e-9, "x1");
         test_close_to(&e.maps[1].raw, (const double[]){-0.5}, 1, 1e-9, "x2");
         assert_true(e.items[0].gap < 1e-9);
@@ -48,7 +51,8 @@ static void lrp_numbers(void **state)
         test_net *t = test_net_open(path);
         snprintf(path, sizeof path, TOY "%s.io/input__x.npy", nets[k].name);
         const oxp_tensor x = test_npy(t, path);
-        const test_ask ask = {.method = "lrp", .params = {"epsilon=1e-12"}, .target = nets[k].target};
+        const test_ask ask = {
+            .method = "lrp", .params = {"epsilon=1e-12"}, .target = nets[k].target};
         const oxp_explanation e = test_explain(t, &ask, &x, 1);
         test_close_to(&e.maps[0].raw, nets[k].want, nets[k].n, nets[k].tolerance, nets[k].name);
         test_net_close(t);
@@ -65,9 +69,13 @@ static void occlusion_numbers(void **state)
     oxp_explanation e = test_explain(t, &(test_ask){.method = "occlusion"}, &x, 1);
     test_close_to(&e.maps[0].raw, (const double[]){80, 200, 120}, 3, 1e-9, "one feature at a time");
     e = test_explain(t, &(test_ask){.method = "occlusion"}, &small, 1);
-    test_close_to(&e.maps[0].raw, (const double[]){8, 35, 12}, 3, 1e-9, "one feature at a time, near the kink");
-    e = test_explain(t, &(test_ask){.method = "occlusion", .params = {"window=2", "stride=1", "baseline=10"}}, &x, 1);
-    test_close_to(&e.maps[0].raw, (const double[]){200, 220, 240}, 3, 1e-9, "two features, baseline 10");
+    test_close_to(&e.maps[0].raw, (const double[]){8, 35, 12}, 3, 1e-9,
+                  "one feature at a time, near the kink");
+    e = test_explain(
+        t, &(test_ask){.method = "occlusion", .params = {"window=2", "stride=1", "baseline=10"}},
+        &x, 1);
+    test_close_to(&e.maps[0].raw, (const double[]){200, 220, 240}, 3, 1e-9,
+                  "two features, baseline 10");
     test_net_close(t);
 }
 
@@ -77,17 +85,28 @@ static void contrast_is_a_difference(void **state)
     OXP_UNUSED(state);
     test_net *t = test_net_open(TOY "cnn2d.onnx");
     const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
-    const oxp_explanation a = test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &x, 1);
-    const oxp_explanation b = test_explain(t, &(test_ask){.method = "saliency", .target = 0}, &x, 1);
+    const oxp_explanation a =
+        test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &x, 1);
+    const oxp_explanation b =
+        test_explain(t, &(test_ask){.method = "saliency", .target = 0}, &x, 1);
     const oxp_explanation c = test_explain(
-        t, &(test_ask){.method = "contrastive-gradient", .target = 1, .contrast = true, .contrast_class = 0}, &x, 1);
-    const oxp_explanation d = test_explain(
-        t, &(test_ask){.method = "contrastive-input-x-gradient", .target = 1, .contrast = true, .contrast_class = 0}, &x, 1);
+        t,
+        &(test_ask){
+            .method = "contrastive-gradient", .target = 1, .contrast = true, .contrast_class = 0},
+        &x, 1);
+    const oxp_explanation d = test_explain(t,
+                                           &(test_ask){.method = "contrastive-input-x-gradient",
+                                                       .target = 1,
+                                                       .contrast = true,
+                                                       .contrast_class = 0},
+                                           &x, 1);
     double most = 0.0;
     for (int64_t i = 0; i < oxp_shape_elements(&a.maps[0].raw.shape); i++) {
-        const double difference = oxp_tensor_get(&a.maps[0].raw, i) - oxp_tensor_get(&b.maps[0].raw, i);
+        const double difference =
+            oxp_tensor_get(&a.maps[0].raw, i) - oxp_tensor_get(&b.maps[0].raw, i);
         assert_true(fabs(difference - oxp_tensor_get(&c.maps[0].raw, i)) < 1e-12);
-        assert_true(fabs(difference * oxp_tensor_get(&x, i) - oxp_tensor_get(&d.maps[0].raw, i)) < 1e-12);
+        assert_true(fabs(difference * oxp_tensor_get(&x, i) - oxp_tensor_get(&d.maps[0].raw, i)) <
+                    1e-12);
         most = fmax(most, fabs(difference));
     }
     assert_true(most > 1e-3); /* the classes do differ */
@@ -105,10 +124,15 @@ static void integrated_gradients_add_up(void **state)
         snprintf(path, sizeof path, TOY "%s.io/input__x.npy", models[m]);
         const oxp_tensor x = test_npy(t, path);
         for (int fused = 0; fused < 2; fused++) {
-            const oxp_explanation e = test_explain(
-                t, &(test_ask){.method = "integrated-gradients", .params = {"steps=400"}, .target = 1, .fused = fused == 1}, &x, 1);
+            const oxp_explanation e = test_explain(t,
+                                                   &(test_ask){.method = "integrated-gradients",
+                                                               .params = {"steps=400"},
+                                                               .target = 1,
+                                                               .fused = fused == 1},
+                                                   &x, 1);
             if (!(e.items[0].gap < 2e-3))
-                fail_msg("%s: the attributions miss the score's change by %g of it", models[m], e.items[0].gap);
+                fail_msg("%s: the attributions miss the score's change by %g of it", models[m],
+                         e.items[0].gap);
         }
         test_net_close(t);
     }
@@ -118,7 +142,8 @@ static void integrated_gradients_add_up(void **state)
 static void a_batch_is_its_items(void **state)
 {
     OXP_UNUSED(state);
-    static const char *const methods[] = {"saliency", "guided-backprop", "grad-cam", "grad-cam++", "integrated-gradients", "occlusion"};
+    static const char *const methods[] = {"saliency",   "guided-backprop",      "grad-cam",
+                                          "grad-cam++", "integrated-gradients", "occlusion"};
     test_net *t = test_net_open(TOY "cnn2d.onnx");
     const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
     const size_t n = (size_t)(oxp_shape_elements(&x.shape) / x.shape.dim[0]);
@@ -127,7 +152,10 @@ static void a_batch_is_its_items(void **state)
     one.dim[0] = 1;
     double *all = OXP_NEW(t->arena, double, 3 * n);
     for (size_t i = 0; i < 3 * n; i++)
-        all[i] = oxp_tensor_get(&x, (int64_t)(i % n)) * (i < n ? 1.0 : i < 2 * n ? -0.7 : 0.3) + (double)(i % 7) * 0.1 * (double)(i / n);
+        all[i] = oxp_tensor_get(&x, (int64_t)(i % n)) * (i < n       ? 1.0
+                                                         : i < 2 * n ? -0.7
+                                                                     : 0.3) +
+                 (double)(i % 7) * 0.1 * (double)(i / n);
     const oxp_tensor batch = {OXP_F64, three, all};
     for (size_t m = 0; m < OXP_COUNT(methods); m++)
         for (int fused = 0; fused < 2; fused++) {
@@ -157,14 +185,21 @@ static void noise_has_a_seed(void **state)
     assert_memory_equal(a.maps[0].raw.data, b.maps[0].raw.data, oxp_tensor_bytes(&a.maps[0].raw));
     ask.params[1] = "seed=8";
     const oxp_explanation c = test_explain(t, &ask, &x, 1);
-    assert_memory_not_equal(a.maps[0].raw.data, c.maps[0].raw.data, oxp_tensor_bytes(&a.maps[0].raw));
+    assert_memory_not_equal(a.maps[0].raw.data, c.maps[0].raw.data,
+                            oxp_tensor_bytes(&a.maps[0].raw));
     ask = (test_ask){.method = "smoothgrad", .params = {"samples=3", "level=0"}, .target = 1};
     const oxp_explanation still = test_explain(t, &ask, &x, 1);
-    const oxp_explanation plain = test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &x, 1);
-    test_close(&still.maps[0].raw, &plain.maps[0].raw, 1e-12, "SmoothGrad without noise is the gradient");
-    ask = (test_ask){.method = "smoothgrad", .params = {"samples=2", "level=0", "method=grad-cam"}, .layers = {"relu2"}, .target = 1};
+    const oxp_explanation plain =
+        test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &x, 1);
+    test_close(&still.maps[0].raw, &plain.maps[0].raw, 1e-12,
+               "SmoothGrad without noise is the gradient");
+    ask = (test_ask){.method = "smoothgrad",
+                     .params = {"samples=2", "level=0", "method=grad-cam"},
+                     .layers = {"relu2"},
+                     .target = 1};
     const oxp_explanation cams = test_explain(t, &ask, &x, 1);
-    const oxp_explanation cam = test_explain(t, &(test_ask){.method = "grad-cam", .layers = {"relu2"}, .target = 1}, &x, 1);
+    const oxp_explanation cam =
+        test_explain(t, &(test_ask){.method = "grad-cam", .layers = {"relu2"}, .target = 1}, &x, 1);
     test_close(&cams.maps[0].raw, &cam.maps[0].raw, 1e-12, "SmoothGrad around Grad-CAM");
     test_net_close(t);
 }
@@ -174,8 +209,9 @@ static void several_layers(void **state)
     OXP_UNUSED(state);
     test_net *t = test_net_open(TOY "cnn2d.onnx");
     const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
-    const oxp_explanation e =
-        test_explain(t, &(test_ask){.method = "grad-cam", .layers = {"conv1", "relu2", "relu3"}, .target = 1}, &x, 1);
+    const oxp_explanation e = test_explain(
+        t, &(test_ask){.method = "grad-cam", .layers = {"conv1", "relu2", "relu3"}, .target = 1},
+        &x, 1);
     assert_int_equal(e.n_maps, 4);
     const int64_t cells = oxp_shape_elements(&e.maps[0].map.shape);
     assert_int_equal(e.n_items, 2);
@@ -183,7 +219,9 @@ static void several_layers(void **state)
         double mean = 0.0;
         for (int k = 1; k <= 3; k++) {
             double most = 0.0;
-            for (int64_t j = i < cells / 2 ? 0 : cells / 2; j < (i < cells / 2 ? cells / 2 : cells); j++) /* two items */
+            /* two items */
+            for (int64_t j = i < cells / 2 ? 0 : cells / 2; j < (i < cells / 2 ? cells / 2 : cells);
+                 j++)
                 most = fmax(most, oxp_tensor_get(&e.maps[k].map, j));
             mean += most > 0.0 ? oxp_tensor_get(&e.maps[k].map, i) / most / 3.0 : 0.0;
         }
@@ -213,10 +251,10 @@ static void targets_do_not_compile(void **state)
     assert_int_equal(oxp_session_new(&t->ctx, &t->net, &set, &s), OXP_OK);
     for (int64_t c = 0; c < 3; c++)
         for (int64_t foil = 0; foil < 3; foil++) {
-            if (foil == c)
-                continue;
+            if (foil == c) continue;
             const oxp_target target = {OXP_TARGET_CLASS, c}, contrast = {OXP_TARGET_CLASS, foil};
-            assert_int_equal(oxp_session_explain(&t->ctx, s, t->arena, &x, 1, target, contrast, &e), OXP_OK);
+            assert_int_equal(oxp_session_explain(&t->ctx, s, t->arena, &x, 1, target, contrast, &e),
+                             OXP_OK);
             assert_int_equal(e.items[0].target, c);
             assert_int_equal(e.items[0].contrast, foil);
         }
@@ -235,14 +273,18 @@ static void asking_wrongly(void **state)
     assert_non_null(strstr(t->error.message, "no class 1000"));
     test_explain_fails(t, &(test_ask){.method = "saliency"}, &flat, 1, OXP_EINVAL);
     assert_non_null(strstr(t->error.message, "expects shape"));
-    test_explain_fails(t, &(test_ask){.method = "saliency", .params = {"chanels=sum"}}, &x, 1, OXP_EINVAL);
+    test_explain_fails(t, &(test_ask){.method = "saliency", .params = {"chanels=sum"}}, &x, 1,
+                       OXP_EINVAL);
     assert_non_null(strstr(t->error.message, "did you mean 'channels'"));
-    test_explain_fails(t, &(test_ask){.method = "integrated-gradients", .params = {"steps=0"}}, &x, 1, OXP_EINVAL);
-    test_explain_fails(t, &(test_ask){.method = "smoothgrad", .params = {"method=smoothgrad"}}, &x, 1, OXP_EINVAL);
-    test_explain_fails(t, &(test_ask){.method = "saliency", .target = 1, .contrast = true, .contrast_class = 1}, &x, 1, OXP_EINVAL);
+    test_explain_fails(t, &(test_ask){.method = "integrated-gradients", .params = {"steps=0"}}, &x,
+                       1, OXP_EINVAL);
+    test_explain_fails(t, &(test_ask){.method = "smoothgrad", .params = {"method=smoothgrad"}}, &x,
+                       1, OXP_EINVAL);
+    test_explain_fails(
+        t, &(test_ask){.method = "saliency", .target = 1, .contrast = true, .contrast_class = 1},
+        &x, 1, OXP_EINVAL);
     double *bad = OXP_NEW(t->arena, double, oxp_shape_elements(&x.shape));
-    for (int64_t i = 0; i < oxp_shape_elements(&x.shape); i++)
-        bad[i] = i == 5 ? (double)NAN : 0.5;
+    for (int64_t i = 0; i < oxp_shape_elements(&x.shape); i++) bad[i] = i == 5 ? (double)NAN : 0.5;
     const oxp_tensor nan = test_array(t, x.shape.rank, x.shape.dim, bad);
     test_explain_fails(t, &(test_ask){.method = "saliency", .target = 1}, &nan, 1, OXP_EINVAL);
     test_net_close(t);
@@ -251,11 +293,16 @@ static void asking_wrongly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integrated_gradients_numbers), cmocka_unit_test(lrp_numbers),
-        cmocka_unit_test(occlusion_numbers),            cmocka_unit_test(contrast_is_a_difference),
-        cmocka_unit_test(integrated_gradients_add_up),  cmocka_unit_test(a_batch_is_its_items),
-        cmocka_unit_test(noise_has_a_seed),             cmocka_unit_test(several_layers),
-        cmocka_unit_test(targets_do_not_compile),       cmocka_unit_test(asking_wrongly),
+        cmocka_unit_test(integrated_gradients_numbers),
+        cmocka_unit_test(lrp_numbers),
+        cmocka_unit_test(occlusion_numbers),
+        cmocka_unit_test(contrast_is_a_difference),
+        cmocka_unit_test(integrated_gradients_add_up),
+        cmocka_unit_test(a_batch_is_its_items),
+        cmocka_unit_test(noise_has_a_seed),
+        cmocka_unit_test(several_layers),
+        cmocka_unit_test(targets_do_not_compile),
+        cmocka_unit_test(asking_wrongly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,20 +1,22 @@
-/* test_samples.c - real models: outputs against ONNX Runtime's, gradients, Grad-CAM and attention gradients against PyTorch's.
+/* test_samples.c - real models: outputs against ONNX Runtime's, gradients, Grad-CAM and attention
+ * gradients against PyTorch's.
  *
- * Each row runs in both executors: plain (double) and fused (float). Models that may not be in the repository are read from beside it and
- * skipped, by name, when they are not there. Tolerances are relative to the reference's maximum. */
+ * Each row runs in both executors: plain (double) and fused (float). Models that may not be in the
+ * repository are read from beside it and skipped, by name, when they are not there. Tolerances
+ * are relative to the reference's maximum. */
 #include "net.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define HERE OXP_SOURCE_DIR "/tests/data/samples/"
+#define HERE   OXP_SOURCE_DIR "/tests/data/samples/"
 #define BESIDE OXP_SAMPLES_DIR "/"
 
 typedef struct sample_check {
-    const char *ref;         /* file in the io folder; NULL ends */
+    const char *ref; /* file in the io folder; NULL ends */
     test_ask ask;
-    bool per_item;           /* classes from ref_class.npy, item by item */
+    bool per_item; /* classes from ref_class.npy, item by item */
 } sample_check;
 
 typedef struct sample {
@@ -24,48 +26,114 @@ typedef struct sample {
     sample_check checks[8];
 } sample;
 
-#define VIT_ATTENTION(n) "/b." #n "/a/Softmax_output_0"
+#define VIT_ATTENTION(n)  "/b." #n "/a/Softmax_output_0"
 #define BERT_ATTENTION(n) "/layer." #n "/Softmax_output_0"
 
 static const sample samples[] = {
-    {HERE, "vit_tiny_fashion_mnist.onnx", "vit_tiny_fashion_mnist.io", {"input__image.npy"}, "output__logits.npy", 1e-4,
+    {HERE,
+     "vit_tiny_fashion_mnist.onnx",
+     "vit_tiny_fashion_mnist.io",
+     {"input__image.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_of_ref_class.npy", {.method = "saliency"}, true},
       {"ref_attention_grad_block0.npy", {.method = "saliency", .wrt = {VIT_ATTENTION(0)}}, true},
       {"ref_attention_grad_block1.npy", {.method = "saliency", .wrt = {VIT_ATTENTION(1)}}, true},
       {"ref_attention_grad_block2.npy", {.method = "saliency", .wrt = {VIT_ATTENTION(2)}}, true}}},
-    {HERE, "bert_tiny_sms_spam.onnx", "bert_tiny_sms_spam.io", {"input__input_ids.npy", "input__attention_mask.npy"},
-     "output__logits.npy", 1e-4,
+    {HERE,
+     "bert_tiny_sms_spam.onnx",
+     "bert_tiny_sms_spam.io",
+     {"input__input_ids.npy", "input__attention_mask.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class1_wrt_word_embedding.npy", {.method = "saliency", .target = 1}, false}}},
-    {HERE, "ecg_apc_cnn1d_rec100.onnx", "ecg_apc_cnn1d_rec100.io", {"input__ecg.npy"}, "output__logits.npy", 1e-4,
+    {HERE,
+     "ecg_apc_cnn1d_rec100.onnx",
+     "ecg_apc_cnn1d_rec100.io",
+     {"input__ecg.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class1.npy", {.method = "saliency", .target = 1}, false},
       {"ref_gradcam_class1_last_relu.npy", {.method = "grad-cam", .target = 1}, false}}},
-    {HERE, "breast_cancer_mlp.onnx", "breast_cancer_mlp.io", {"input__features.npy"}, "output__logits.npy", 1e-4,
+    {HERE,
+     "breast_cancer_mlp.onnx",
+     "breast_cancer_mlp.io",
+     {"input__features.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class0.npy", {.method = "saliency", .target = 0}, false}}},
-    {BESIDE, "a_image_classification/resnet8_cifar10_mlperf_tiny.onnx", "a_image_classification/resnet8_cifar10_mlperf_tiny.io",
-     {"input__image.npy"}, "output__logits.npy", 1e-4,
+    {BESIDE,
+     "a_image_classification/resnet8_cifar10_mlperf_tiny.onnx",
+     "a_image_classification/resnet8_cifar10_mlperf_tiny.io",
+     {"input__image.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class3.npy", {.method = "saliency", .target = 3}, false},
-      {"ref_gradcam_class3_add_11_relu.npy", {.method = "grad-cam", .target = 3, .layers = {"add_11_relu"}}, false}}},
-    {BESIDE, "a_image_classification/squeezenet1.0_imagenet_fp16.onnx", "a_image_classification/squeezenet1.0_imagenet_fp16.chelsea",
-     {"input__data_0.npy"}, "output__softmaxout_1.npy", 2e-3,
+      {"ref_gradcam_class3_add_11_relu.npy",
+       {.method = "grad-cam", .target = 3, .layers = {"add_11_relu"}},
+       false}}},
+    {BESIDE,
+     "a_image_classification/squeezenet1.0_imagenet_fp16.onnx",
+     "a_image_classification/squeezenet1.0_imagenet_fp16.chelsea",
+     {"input__data_0.npy"},
+     "output__softmaxout_1.npy",
+     2e-3,
      {{"ref_grad_class285.npy", {.method = "saliency", .target = 285}, false},
-      {"ref_gradcam_class285_fire9_concat_1.npy", {.method = "grad-cam", .target = 285, .layers = {"fire9/concat_1"}}, false}}},
-    {BESIDE, "d_text/bert_tiny_sms_spam.onnx", "d_text/bert_tiny_sms_spam.io", {"input__input_ids.npy", "input__attention_mask.npy"},
-     "output__logits.npy", 1e-4,
+      {"ref_gradcam_class285_fire9_concat_1.npy",
+       {.method = "grad-cam", .target = 285, .layers = {"fire9/concat_1"}},
+       false}}},
+    {BESIDE,
+     "d_text/bert_tiny_sms_spam.onnx",
+     "d_text/bert_tiny_sms_spam.io",
+     {"input__input_ids.npy", "input__attention_mask.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_spam_wrt_word_embedding.npy", {.method = "saliency", .target = 1}, false},
-      {"ref_attention_grad_layer0.npy", {.method = "saliency", .target = 1, .wrt = {BERT_ATTENTION(0)}}, false},
-      {"ref_attention_grad_layer1.npy", {.method = "saliency", .target = 1, .wrt = {BERT_ATTENTION(1)}}, false}}},
-    {BESIDE, "f_timeseries_ecg/ecg_apc_cnn1d_rec100.onnx", "f_timeseries_ecg/ecg_apc_cnn1d_rec100.io", {"input__ecg.npy"},
-     "output__logits.npy", 1e-4,
+      {"ref_attention_grad_layer0.npy",
+       {.method = "saliency", .target = 1, .wrt = {BERT_ATTENTION(0)}},
+       false},
+      {"ref_attention_grad_layer1.npy",
+       {.method = "saliency", .target = 1, .wrt = {BERT_ATTENTION(1)}},
+       false}}},
+    {BESIDE,
+     "f_timeseries_ecg/ecg_apc_cnn1d_rec100.onnx",
+     "f_timeseries_ecg/ecg_apc_cnn1d_rec100.io",
+     {"input__ecg.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class1.npy", {.method = "saliency", .target = 1}, false},
       {"ref_gradcam_class1_last_relu.npy", {.method = "grad-cam", .target = 1}, false}}},
-    {BESIDE, "e_audio/kws_dscnn_mlperf_tiny.onnx", "e_audio/kws_dscnn_mlperf_tiny.yes", {"input__mfcc.npy"}, "output__logits.npy", 1e-4,
+    {BESIDE,
+     "e_audio/kws_dscnn_mlperf_tiny.onnx",
+     "e_audio/kws_dscnn_mlperf_tiny.yes",
+     {"input__mfcc.npy"},
+     "output__logits.npy",
+     1e-4,
      {{"ref_grad_class9.npy", {.method = "saliency", .target = 9}, false},
-      {"ref_gradcam_class9_conv_8_relu.npy", {.method = "grad-cam", .target = 9, .layers = {"conv_8_relu"}}, false}}},
-    {BESIDE, "a_image_classification/dianna_mnist01.onnx", "a_image_classification/dianna_mnist01.io", {"input__input.npy"},
-     "output__output.npy", 1e-4, {{0}}},
-    {BESIDE, "j_tabular/dianna_penguin.onnx", "j_tabular/dianna_penguin.io", {"input__input_1.npy"}, "output__dense_1.npy", 1e-4, {{0}}},
-    {BESIDE, "g_3d_segmentation/meshnet5_brain_gwm.onnx", "g_3d_segmentation/meshnet5_brain_gwm.io", {"input__volume.npy"},
-     "output__logits.npy", 1e-4, {{0}}},
+      {"ref_gradcam_class9_conv_8_relu.npy",
+       {.method = "grad-cam", .target = 9, .layers = {"conv_8_relu"}},
+       false}}},
+    {BESIDE,
+     "a_image_classification/dianna_mnist01.onnx",
+     "a_image_classification/dianna_mnist01.io",
+     {"input__input.npy"},
+     "output__output.npy",
+     1e-4,
+     {{0}}},
+    {BESIDE,
+     "j_tabular/dianna_penguin.onnx",
+     "j_tabular/dianna_penguin.io",
+     {"input__input_1.npy"},
+     "output__dense_1.npy",
+     1e-4,
+     {{0}}},
+    {BESIDE,
+     "g_3d_segmentation/meshnet5_brain_gwm.onnx",
+     "g_3d_segmentation/meshnet5_brain_gwm.io",
+     {"input__volume.npy"},
+     "output__logits.npy",
+     1e-4,
+     {{0}}},
 };
 
 static oxp_tensor item_of(const oxp_tensor *all, int64_t item)
@@ -76,21 +144,22 @@ static oxp_tensor item_of(const oxp_tensor *all, int64_t item)
     return one;
 }
 
-static void check_output(test_net *t, const sample *s, const oxp_tensor *inputs, size_t n, bool fused)
+static void check_output(test_net *t, const sample *s, const oxp_tensor *inputs, size_t n,
+                         bool fused)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s%s/%s", s->root, s->io, s->output);
     const oxp_tensor want = test_npy(t, path);
     oxp_tensor got;
     oxp_arena_reset(t->scratch);
-    const oxp_status status = oxp_compute(&t->ctx, &t->net, t->arena, t->net.graph->inputs, inputs, n, t->net.graph->outputs, 1, 0,
-                                          !fused, &got);
-    if (status != OXP_OK)
-        fail_msg("%s: %s", s->model, t->error.message);
+    const oxp_status status = oxp_compute(&t->ctx, &t->net, t->arena, t->net.graph->inputs, inputs,
+                                          n, t->net.graph->outputs, 1, 0, !fused, &got);
+    if (status != OXP_OK) fail_msg("%s: %s", s->model, t->error.message);
     test_close(&got, &want, s->tolerance, s->model);
 }
 
-static void check_attribution(test_net *t, const sample *s, const sample_check *c, const oxp_tensor *inputs, size_t n, bool fused)
+static void check_attribution(test_net *t, const sample *s, const sample_check *c,
+                              const oxp_tensor *inputs, size_t n, bool fused)
 {
     char path[4096], what[512];
     snprintf(path, sizeof path, "%s%s/%s", s->root, s->io, c->ref);
@@ -154,6 +223,7 @@ static void samples_fused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(samples_plain), cmocka_unit_test(samples_fused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(samples_plain),
+                                       cmocka_unit_test(samples_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
-/* test_spellings.c - exporters spell the same function differently; every method must give the same map for all spellings.
+/* test_spellings.c - exporters spell the same function differently; every method must give the same
+ * map for all spellings.
  *
- * tests/data/toy/composite_GROUP__SPELLING.onnx: one function per group. Every method is run on every spelling; a method refuses either all
- * spellings of a group or none. The optimiser must not change anything either: the fused executor is compared too. */
+ * tests/data/toy/composite_GROUP__SPELLING.onnx: one function per group. Every method is run on
+ * every spelling; a method refuses either all spellings of a group or none. The optimiser must
+ * not change anything either: the fused executor is compared too. */
 #include "net.h"
 
 #include <dirent.h>
@@ -16,7 +18,8 @@ enum { MAX_FILES = 256 };
 static int is_composite(const struct dirent *d)
 {
     const size_t n = strlen(d->d_name);
-    return strncmp(d->d_name, "composite_", 10) == 0 && n > 5 && strcmp(d->d_name + n - 5, ".onnx") == 0;
+    return strncmp(d->d_name, "composite_", 10) == 0 && n > 5 &&
+           strcmp(d->d_name + n - 5, ".onnx") == 0;
 }
 
 typedef struct spelling {
@@ -45,7 +48,8 @@ static void open_spelling(spelling *s, const char *file)
 static bool try_explain(spelling *s, const oxp_method *m, bool fused, oxp_explanation *e)
 {
     oxp_settings set = {.method = m, .double_precision = !fused, .top_k = 1};
-    /* LRP divides by outputs: its default stabiliser amplifies float rounding where one happens to be near zero. */
+    /* LRP divides by outputs: its default stabiliser amplifies float rounding where one happens
+     * to be near zero. */
     const char *given[] = {m == &oxp_method_lrp ? "epsilon=0.1" : "samples=2"};
     if (m == &oxp_method_lrp || oxp_param_known(&(oxp_params){.method = m}, "samples")) {
         set.params = given;
@@ -55,14 +59,16 @@ static bool try_explain(spelling *s, const oxp_method *m, bool fused, oxp_explan
     oxp_session *session;
     oxp_arena_reset(s->t->scratch);
     assert_int_equal(oxp_session_new(&s->t->ctx, &s->t->net, &set, &session), OXP_OK);
-    const oxp_status status = oxp_session_explain(&s->t->ctx, session, s->t->arena, s->inputs, s->n, target, other, e);
+    const oxp_status status =
+        oxp_session_explain(&s->t->ctx, session, s->t->arena, s->inputs, s->n, target, other, e);
     oxp_session_free(session);
     if (status != OXP_OK && status != OXP_EUNSUPPORTED && status != OXP_EINVAL)
         fail_msg("%s %s: status %d: %s", s->name, m->info.name, (int)status, s->t->error.message);
     return status == OXP_OK;
 }
 
-/* Layers are named by position here, and raising may leave different inner tensors: the automatic layer must still be the same one. */
+/* Layers are named by position here, and raising may leave different inner tensors: the
+ * automatic layer must still be the same one. */
 static void compare_group(spelling *group, size_t n, bool fused, size_t *compared)
 {
     for (size_t k = 0; k < oxp_methods_count(); k++) {
@@ -71,12 +77,12 @@ static void compare_group(spelling *group, size_t n, bool fused, size_t *compare
         const bool works = try_explain(&group[0], m, false, &first);
         for (size_t i = 0; i < n; i++) {
             char what[2048];
-            snprintf(what, sizeof what, "%s %s %s against %s (%s)", m->info.name, fused ? "fused" : "plain", group[i].name,
-                     group[0].name, group[i].t->error.message);
+            snprintf(what, sizeof what, "%s %s %s against %s (%s)", m->info.name,
+                     fused ? "fused" : "plain", group[i].name, group[0].name,
+                     group[i].t->error.message);
             if (try_explain(&group[i], m, fused, &other) != works)
                 fail_msg("%s: one is refused, the other not", what);
-            if (!works)
-                continue;
+            if (!works) continue;
             test_close(&other.maps[0].raw, &first.maps[0].raw, fused ? 1e-5 : 1e-7, what);
             (*compared)++;
         }
@@ -99,11 +105,9 @@ static void all_groups(bool fused)
             open_spelling(&group[size++], list[i]->d_name);
         }
         compare_group(group, size, fused, &compared);
-        for (size_t k = 0; k < size; k++)
-            test_net_close(group[k].t);
+        for (size_t k = 0; k < size; k++) test_net_close(group[k].t);
     }
-    for (int i = 0; i < n; i++)
-        free(list[i]);
+    for (int i = 0; i < n; i++) free(list[i]);
     free(list);
     assert_true(compared > 100);
 }
@@ -122,6 +126,7 @@ static void spellings_fused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(spellings_plain), cmocka_unit_test(spellings_fused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(spellings_plain),
+                                       cmocka_unit_test(spellings_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_toys.c - every tiny model of tests/data/toy: outputs, reference gradients and Grad-CAM maps in both executors, and the gradient of the
- * whole net against central differences in double. */
+/* test_toys.c - every tiny model of tests/data/toy: outputs, reference gradients and Grad-CAM maps
+ * in both executors, and the gradient of the whole net against central differences in double. */
 #include "net.h"
 
 #include <dirent.h>
@@ -26,8 +26,7 @@ static int is_model(const struct dirent *d)
 static bool has_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return f != NULL;
 }
 
@@ -42,9 +41,9 @@ static bool open_toy(toy *y, const char *file)
     y->n = y->t->net.graph->n_inputs;
     assert_true(y->n <= OXP_COUNT(y->inputs));
     for (size_t i = 0; i < y->n; i++) {
-        snprintf(path, sizeof path, "%s/input__%s.npy", y->io, oxp_value_of(y->t->net.graph, y->t->net.graph->inputs[i])->name);
-        if (!has_file(path))
-            return false;
+        snprintf(path, sizeof path, "%s/input__%s.npy", y->io,
+                 oxp_value_of(y->t->net.graph, y->t->net.graph->inputs[i])->name);
+        if (!has_file(path)) return false;
         y->inputs[i] = test_npy(y->t, path);
     }
     return true;
@@ -60,8 +59,7 @@ static size_t for_each(bool fused, toy_fn fn)
     assert_true(n > 50);
     for (int i = 0; i < n; i++) {
         toy y;
-        if (open_toy(&y, list[i]->d_name))
-            fn(&y, fused, &count);
+        if (open_toy(&y, list[i]->d_name)) fn(&y, fused, &count);
         test_net_close(y.t);
         free(list[i]);
     }
@@ -76,14 +74,15 @@ static void check_outputs(toy *y, bool fused, size_t *count)
     const oxp_graph *g = y->t->net.graph;
     for (size_t k = 0; k < g->n_outputs; k++) {
         char path[2048], what[512];
-        snprintf(path, sizeof path, "%s/output__%s.npy", y->io, oxp_value_of(g, g->outputs[k])->name);
+        snprintf(path, sizeof path, "%s/output__%s.npy", y->io,
+                 oxp_value_of(g, g->outputs[k])->name);
         snprintf(what, sizeof what, "%s output %zu %s", y->name, k, fused ? "fused" : "plain");
-        if (!has_file(path))
-            continue;
+        if (!has_file(path)) continue;
         const oxp_tensor want = test_npy(y->t, path);
         oxp_tensor got;
         oxp_arena_reset(y->t->scratch);
-        if (oxp_compute(&y->t->ctx, &y->t->net, y->t->arena, g->inputs, y->inputs, y->n, &g->outputs[k], 1, 0, !fused, &got) != OXP_OK)
+        if (oxp_compute(&y->t->ctx, &y->t->net, y->t->arena, g->inputs, y->inputs, y->n,
+                        &g->outputs[k], 1, 0, !fused, &got) != OXP_OK)
             fail_msg("%s: %s", what, y->t->error.message);
         /* the stored outputs are ONNX Runtime's, in float (or half) */
         test_close(&got, &want, want.dtype == OXP_F16 ? 2e-3 : 1e-5, what);
@@ -117,19 +116,18 @@ static void check_refs(toy *y, bool fused, size_t *count)
     for (int i = 0; i < n; i++) {
         char path[2048], layer[256] = "", what[600];
         snprintf(path, sizeof path, "%s/%.200s", y->io, list[i]->d_name);
-        snprintf(what, sizeof what, "%s %.200s %s", y->name, list[i]->d_name, fused ? "fused" : "plain");
+        snprintf(what, sizeof what, "%s %.200s %s", y->name, list[i]->d_name,
+                 fused ? "fused" : "plain");
         const bool cam = sscanf(list[i]->d_name, "ref_gradcam_class1_%255[^.]", layer) == 1;
         test_ask ask = {.method = cam ? "grad-cam" : "saliency", .target = 1, .fused = fused};
-        if (cam)
-            ask.layers[0] = layer;
+        if (cam) ask.layers[0] = layer;
         const oxp_tensor want = test_npy(y->t, path);
         const oxp_explanation e = test_explain(y->t, &ask, y->inputs, y->n);
         test_close(&e.maps[0].raw, &want, fused ? 1e-5 : 1e-6, what);
         (*count)++;
         free(list[i]);
     }
-    if (n >= 0)
-        free(list);
+    if (n >= 0) free(list);
 }
 
 static void references_plain(void **state)
@@ -163,15 +161,20 @@ static void check_differences(toy *y, bool fused, size_t *count)
     oxp_tensor x[8];
     for (size_t i = 0; i < y->n; i++) {
         const oxp_shape *shape = &y->inputs[i].shape; /* single items: the score is that of one */
-        if (!oxp_dtype_is_float(y->inputs[i].dtype) || oxp_shape_elements(shape) > 200 || (shape->rank > 1 && shape->dim[0] != 1))
+        if (!oxp_dtype_is_float(y->inputs[i].dtype) || oxp_shape_elements(shape) > 200 ||
+            (shape->rank > 1 && shape->dim[0] != 1))
             return;
         double *copy = OXP_NEW(y->t->arena, double, oxp_shape_elements(&y->inputs[i].shape) + 1);
-        oxp_convert(copy, OXP_F64, y->inputs[i].data, y->inputs[i].dtype, oxp_shape_elements(&y->inputs[i].shape));
+        oxp_convert(copy, OXP_F64, y->inputs[i].data, y->inputs[i].dtype,
+                    oxp_shape_elements(&y->inputs[i].shape));
         x[i] = (oxp_tensor){OXP_F64, y->inputs[i].shape, copy};
     }
     oxp_val wrt[8];
     memcpy(wrt, g->inputs, y->n * sizeof(oxp_val));
-    const oxp_settings set = {.method = &oxp_method_saliency, .double_precision = true, .target_tensor = g->outputs[0], .wrt = wrt,
+    const oxp_settings set = {.method = &oxp_method_saliency,
+                              .double_precision = true,
+                              .target_tensor = g->outputs[0],
+                              .wrt = wrt,
                               .n_wrt = y->n};
     oxp_session *s;
     oxp_explanation at, other;
@@ -181,8 +184,10 @@ static void check_differences(toy *y, bool fused, size_t *count)
     for (size_t i = 0; at.n_items == 1 && i < y->n; i++)
         for (int64_t k = 0; k < oxp_shape_elements(&x[i].shape); k++) {
             double *v = (double *)(uintptr_t)x[i].data + k, slope[2];
-            const double x0 = *v, h = 1e-4 * fmax(1.0, fabs(x0)), got = oxp_tensor_get(&at.maps[i].raw, k);
-            double bend[2]; /* forward minus backward slope: halves with the width unless there is a kink at x0 */
+            const double x0 = *v, h = 1e-4 * fmax(1.0, fabs(x0)),
+                         got = oxp_tensor_get(&at.maps[i].raw, k);
+            /* forward minus backward slope: halves with the width unless there is a kink at x0 */
+            double bend[2];
             for (int step = 0; step < 2; step++) {
                 const double width = step ? h / 2 : h;
                 *v = x0 + width;
@@ -194,12 +199,14 @@ static void check_differences(toy *y, bool fused, size_t *count)
             }
             *v = x0;
             const double scale = fmax(1.0, fabs(slope[1]));
-            if (fabs(slope[0] - slope[1]) > 1e-6 * scale || (bend[1] > 1e-6 * scale && bend[1] > 0.75 * bend[0])) {
+            if (fabs(slope[0] - slope[1]) > 1e-6 * scale ||
+                (bend[1] > 1e-6 * scale && bend[1] > 0.75 * bend[0])) {
                 kinks++;
                 continue;
             }
             if (!(fabs(got - slope[1]) <= 1e-6 * scale))
-                fail_msg("%s: d/d%s[%lld] is %.10g, central difference %.10g", y->name, at.maps[i].tensor, (long long)k, got, slope[1]);
+                fail_msg("%s: d/d%s[%lld] is %.10g, central difference %.10g", y->name,
+                         at.maps[i].tensor, (long long)k, got, slope[1]);
             compared++;
         }
     oxp_session_free(s);
@@ -219,8 +226,9 @@ static void differences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outputs_plain),    cmocka_unit_test(outputs_fused), cmocka_unit_test(references_plain),
-        cmocka_unit_test(references_fused), cmocka_unit_test(differences),
+        cmocka_unit_test(outputs_plain),    cmocka_unit_test(outputs_fused),
+        cmocka_unit_test(references_plain), cmocka_unit_test(references_fused),
+        cmocka_unit_test(differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
