@@ -1,8 +1,9 @@
 /* fused.c - the fast executor: lowers a graph to steps, plans one workspace, runs the steps.
  *
- * Lifetimes, in steps: inputs and seeds live from the start to the end (they are fed once and may be run again); outputs and
- * whatever phase 1 reads of phase 0 live to the end, so that phase 1 can be run again; everything else lives from its first step to
- * its last. Built with a sanitizer, a storage is poisoned while it is not alive. */
+ * Lifetimes, in steps: inputs and seeds live from the start to the end (they are fed once and may
+ * be run again); outputs and whatever phase 1 reads of phase 0 live to the end, so that phase 1
+ * can be run again; everything else lives from its first step to its last. Built with a
+ * sanitizer, a storage is poisoned while it is not alive. */
 #include "exec/host.h"
 #include "plan/plan.h"
 #include <string.h>
@@ -38,8 +39,8 @@ static oxp_status start(oxp_lower *lw)
     return OXP_OK;
 }
 
-/* Walks back from the operators that want channels-last operands through elementwise ones, so that what has no layout yet (an
- * input, a constant sum) starts in the one that is wanted. */
+/* Walks back from the operators that want channels-last operands through elementwise ones, so
+ * that what has no layout yet (an input, a constant sum) starts in the one that is wanted. */
 static oxp_status find_wishes(oxp_lower *lw)
 {
     const oxp_graph *g = lw->program->g;
@@ -175,7 +176,8 @@ static double now(void)
 }
 
 #ifdef OXP_SANITIZE
-/* Only what is alive at the step may be touched; afterwards (step == n_steps) only what lives to the end. */
+/* Only what is alive at the step may be touched; afterwards (step == n_steps) only what lives to
+ * the end. */
 static void poison_dead(const oxp_program *p, uint32_t step)
 {
     const oxp_fused *f = p->state;

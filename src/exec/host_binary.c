@@ -1,4 +1,5 @@
-/* host_binary.c - arithmetic, comparisons and logic on two operands, Where, Cast, and the per-channel affine map. */
+/* host_binary.c - arithmetic, comparisons and logic on two operands, Where, Cast, and the
+ * per-channel affine map. */
 #include "exec/host.h"
 #include "exec/host_math.h"
 

@@ -1,4 +1,4 @@
-/* host_gather.c - Gather (whole slices picked by index) and its gradient, which adds slices back. */
+/* host_gather.c - Gather (slices picked by index) and its gradient, which adds them back. */
 #include "exec/host.h"
 #include <string.h>
 
@@ -44,7 +44,8 @@ OXP_SIMD static void add_run(float *to, const float *from, int64_t n)
     for (int64_t i = 0; i < n; i++) to[i] += from[i];
 }
 
-/* dx[outer][index] += dy for a range of the outer positions or of the inner elements: no two threads meet. */
+/* dx[outer][index] += dy for a range of the outer positions or of the inner elements: no two
+ * threads meet. */
 static void grad_range(void *arg, int64_t begin, int64_t end)
 {
     const job *j = arg;

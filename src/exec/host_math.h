@@ -1,7 +1,9 @@
-/* host_math.h - single-precision functions without branches or calls, so that loops over them become vector code.
+/* host_math.h - single-precision functions without branches or calls, so that loops over them
+ * become vector code.
  *
- * Polynomials are minimax fits (Remez, weighted for relative error) made for this file; the approximation error of each is
- * below 1e-8, so results are good to about two units in the last place. NaN goes in and comes out, infinities behave as in math.h. */
+ * Polynomials are minimax fits (Remez, weighted for relative error) made for this file; the
+ * approximation error of each is below 1e-8, so results are good to about two units in the last
+ * place. NaN goes in and comes out, infinities behave as in math.h. */
 #ifndef OXP_EXEC_HOST_MATH_H
 #define OXP_EXEC_HOST_MATH_H
 
@@ -23,7 +25,8 @@ static inline uint32_t oxp_float_bits(float f)
     return u;
 }
 
-/* e^x = 2^n e^r, |r| <= ln 2 / 2. 2^n in two factors, so that denormal results and values next to overflow come out. */
+/* e^x = 2^n e^r, |r| <= ln 2 / 2. 2^n in two factors, so that denormal results and values next to
+ * overflow come out. */
 static inline float oxp_expf(float x)
 {
     const float round =

@@ -1,10 +1,11 @@
 /* host_nest.c - N-dimensional strided loops, and the threads they run on.
  *
- * A nest is finished once, when the step is made: sorted by the output's strides and coalesced, so that
- * values with the same dense layout, whatever its axis order, become one flat loop. A run splits the
- * longest axis among threads; each part is cut into 2-D tiles and these into blocks of at most BLOCK
- * elements on which the arithmetic sees dense arrays: operands that are not dense there (broadcast
- * vectors and scalars, transposed views) are gathered into a buffer first, once where they repeat. */
+ * A nest is finished once, when the step is made: sorted by the output's strides and coalesced,
+ * so that values with the same dense layout, whatever its axis order, become one flat loop. A run
+ * splits the longest axis among threads; each part is cut into 2-D tiles and these into blocks of
+ * at most BLOCK elements on which the arithmetic sees dense arrays: operands that are not dense
+ * there (broadcast vectors and scalars, transposed views) are gathered into a buffer first, once
+ * where they repeat. */
 #include "exec/host.h"
 #include <omp.h>
 #include <string.h>

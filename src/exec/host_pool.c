@@ -1,8 +1,10 @@
-/* host_pool.c - max and average pooling with any dilation, and their gradients, over channels-last values.
+/* host_pool.c - max and average pooling with any dilation, and their gradients, over
+ * channels-last values.
  *
- * Everything runs along the channels of one cell. Gradients are gathers: a cell of dx collects from the windows that
- * cover it. For the maximum a first pass writes, per result, the number of the window cell that holds it: the
- * first in scan order, a NaN counting as larger than anything (as ops/pool.c has it). */
+ * Everything runs along the channels of one cell. Gradients are gathers: a cell of dx collects
+ * from the windows that cover it. For the maximum a first pass writes, per result, the number of
+ * the window cell that holds it: the first in scan order, a NaN counting as larger than anything
+ * (as ops/pool.c has it). */
 #include "exec/host.h"
 #include <math.h>
 #include <string.h>
@@ -158,7 +160,8 @@ static void winner_range(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* Along axis a: the result whose window has kernel position k on input position i; false when there is none. */
+/* Along axis a: the result whose window has kernel position k on input position i; false when
+ * there is none. */
 static bool covers(const oxp_pool *p, int a, int64_t i, int64_t k, int64_t *o)
 {
     const int64_t from = i + p->pad_begin[a] - k * p->dilation[a];

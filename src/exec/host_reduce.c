@@ -1,9 +1,9 @@
 /* host_reduce.c - sums, means, products and extrema over any axes of a dense value in any layout.
  *
- * Axes are taken in the order in which they lie in memory, neighbours of the same kind merged. If the
- * innermost is reduced, each result runs along contiguous elements; if it is kept, a block of results is
- * accumulated side by side while the reduced positions pass (the spatial mean of a channels-last value).
- * Sums are kept in double. */
+ * Axes are taken in the order in which they lie in memory, neighbours of the same kind merged. If
+ * the innermost is reduced, each result runs along contiguous elements; if it is kept, a block of
+ * results is accumulated side by side while the reduced positions pass (the spatial mean of a
+ * channels-last value). Sums are kept in double. */
 #include "exec/host.h"
 #include <math.h>
 

@@ -1,9 +1,10 @@
 /* host_resize.c - Resize and its adjoint, both as a gather.
  *
- * Per axis a sparse matrix says which source cells a result cell is the weighted sum of; the adjoint is the
- * same with each matrix transposed, so no two results are ever written together. The axis that lies
- * innermost in memory (the channels of a channels-last value) is usually unchanged and runs as a vector
- * loop. Sums are kept in double: an enlarged map's adjoint adds thousands of cells. */
+ * Per axis a sparse matrix says which source cells a result cell is the weighted sum of; the
+ * adjoint is the same with each matrix transposed, so no two results are ever written together.
+ * The axis that lies innermost in memory (the channels of a channels-last value) is usually
+ * unchanged and runs as a vector loop. Sums are kept in double: an enlarged map's adjoint adds
+ * thousands of cells. */
 #include "exec/host.h"
 #include <string.h>
 
@@ -43,7 +44,8 @@ static void add_sparse(double *acc, const sparse *m, const float *x, int64_t str
             acc[i] += w * m->weight[t] * (double)x[m->index[t] * stride];
 }
 
-/* One row of results along the innermost axis, at idx[] of the others: all combinations of the source cells there. */
+/* One row of results along the innermost axis, at idx[] of the others: all combinations of the
+ * source cells there. */
 static void resize_run(const job *j, const int64_t *idx, int64_t y_at, int64_t first, int64_t n)
 {
     const resize_args *a = j->a;
@@ -110,7 +112,8 @@ static oxp_status run(const oxp_host_call *c)
 
 /* ---- verbs ---- */
 
-/* The rows of a table [out][taps] as a sparse matrix, or its columns (the transpose), without zero weights. */
+/* The rows of a table [out][taps] as a sparse matrix, or its columns (the transpose), without
+ * zero weights. */
 static bool make_sparse(oxp_arena *arena, const int64_t *index, const double *weight, int64_t out,
                         int taps, int64_t results, bool transpose, sparse *m)
 {

@@ -1,8 +1,9 @@
 /* host_softmax.c - Softmax, LogSoftmax and their gradients.
  *
- * A group of `len` elements is summed. Where groups are contiguous (the last axis; the channels of a channels-last value) each is
- * one row; elsewhere groups lie `inner` elements apart and a block of neighbours is worked on side by side. Sums are kept in double
- * per chunk, so that long rows (vocabularies) stay exact to float. */
+ * A group of `len` elements is summed. Where groups are contiguous (the last axis; the channels
+ * of a channels-last value) each is one row; elsewhere groups lie `inner` elements apart and a
+ * block of neighbours is worked on side by side. Sums are kept in double per chunk, so that long
+ * rows (vocabularies) stay exact to float. */
 #include "exec/host.h"
 #include "exec/host_math.h"
 

@@ -1,7 +1,7 @@
 /* host_unary.c - functions of one variable and their derivatives (ops/fn.h) over dense blocks.
  *
- * One pair of inline functions per row of OXP_FN_TABLE, written without branches; the table makes a vector loop of
- * each. Kinks and NaN follow ops/fn.c, the oracle. */
+ * One pair of inline functions per row of OXP_FN_TABLE, written without branches; the table makes
+ * a vector loop of each. Kinks and NaN follow ops/fn.c, the oracle. */
 #include "exec/host.h"
 #include "exec/host_math.h"
 

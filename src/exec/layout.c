@@ -1,7 +1,8 @@
 /* layout.c - dense layouts as strides: rows, channels-last, or any order of axes.
  *
- * A layout is never a tag here but a question about strides, so that views, transposed values and axes
- * of size 1 (whose stride means nothing) are all treated alike. A value can be in both layouts. */
+ * A layout is never a tag here but a question about strides, so that views, transposed values and
+ * axes of size 1 (whose stride means nothing) are all treated alike. A value can be in both
+ * layouts. */
 #include "exec/step.h"
 
 static bool is_empty(const oxp_shape *s)

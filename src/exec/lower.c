@@ -1,13 +1,14 @@
 /* lower.c - the bookkeeping behind ops/lower.h: where values lie, and the list of steps.
  *
- * A value gets its storage from the verb that computes it (a result), from another value (a view) or on
- * first use (inputs and constants, which take the layout their first reader asks for). A value asked for
- * in a layout it does not have is copied once; the copy is remembered.
+ * A value gets its storage from the verb that computes it (a result), from another value (a view)
+ * or on first use (inputs and constants, which take the layout their first reader asks for). A
+ * value asked for in a layout it does not have is copied once; the copy is remembered.
  *
- * A result may take over the storage of an operand that dies at the node. Safe when nothing else reads
- * those bytes: no later node, no other value of this node in the same storage. Each takeover raises the
- * storage's version; only the step that writes the result first may still read the old one (steps.c), so
- * that a verb that would read the lost operand afterwards fails while compiling. */
+ * A result may take over the storage of an operand that dies at the node. Safe when nothing else
+ * reads those bytes: no later node, no other value of this node in the same storage. Each
+ * takeover raises the storage's version; only the step that writes the result first may still
+ * read the old one (steps.c), so that a verb that would read the lost operand afterwards fails
+ * while compiling. */
 #include "base/checked.h"
 #include "exec/host.h"
 #include <string.h>
@@ -135,7 +136,8 @@ static oxp_status settle(oxp_lower *lw, oxp_val v, oxp_layout layout)
     return place_input(lw, v, layout);
 }
 
-/* A failure is kept for the end of the node: the place of the value is then meaningless but readable. */
+/* A failure is kept for the end of the node: the place of the value is then meaningless but
+ * readable. */
 const oxp_place *oxp_lower_place(oxp_lower *lw, oxp_val v)
 {
     const oxp_status status = settle(lw, v, OXP_LAYOUT_ANY);
@@ -243,7 +245,8 @@ oxp_status oxp_lower_result(oxp_lower *lw, oxp_val v, oxp_layout layout)
     return own_storage(lw, p, &place);
 }
 
-/* Does another input of the node lie in x's storage? Elementwise steps may share it in the same place. */
+/* Does another input of the node lie in x's storage? Elementwise steps may share it in the same
+ * place. */
 static bool is_shared(oxp_lower *lw, const oxp_placed *x, bool elementwise)
 {
     int times = 0;
@@ -331,8 +334,8 @@ oxp_status oxp_lower_alias(oxp_lower *lw, oxp_val v, oxp_val of, const oxp_place
 
 /* ---- elementwise ---- */
 
-/* The operand whose axis order the result takes: of the result's shape, channels-last first; else any that says
- * what its layout is; constants have no say. */
+/* The operand whose axis order the result takes: of the result's shape, channels-last first; else
+ * any that says what its layout is; constants have no say. */
 static oxp_status choose_like(oxp_lower *lw, const oxp_val *in, size_t n_in, oxp_val out,
                               oxp_val *like)
 {

@@ -1,8 +1,9 @@
-/* plain.c - the plain executor: every value an array of doubles, every operator its `ref`. The oracle.
+/* plain.c - the plain executor: every value an array of doubles, every operator its `ref`. The
+ * oracle.
  *
- * No fusion, no rounding to float, no kernels: constants are read from their own tensors. Values share one planned workspace by
- * lifetime, as in the fused executor; a constant that is not stored as doubles gets room for the duration of each node that reads
- * it. Slow on purpose. */
+ * No fusion, no rounding to float, no kernels: constants are read from their own tensors. Values
+ * share one planned workspace by lifetime, as in the fused executor; a constant that is not
+ * stored as doubles gets room for the duration of each node that reads it. Slow on purpose. */
 #include "base/checked.h"
 #include "exec/step.h"
 #include "plan/plan.h"

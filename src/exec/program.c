@@ -1,4 +1,5 @@
-/* program.c - the interface of program.h: argument checks, the choice of executor, and what both share. */
+/* program.c - the interface of program.h: argument checks, the choice of executor, and what both
+ * share. */
 #include "exec/step.h"
 #include <omp.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* schedule.c - what both executors do with a graph before they look at single operators: replace nodes that they cannot run
- * by their expansion, and order nodes by phase. */
+/* schedule.c - what both executors do with a graph before they look at single operators: replace
+ * nodes that they cannot run by their expansion, and order nodes by phase. */
 #include "exec/step.h"
 #include <string.h>
 

@@ -1,9 +1,10 @@
-/* step.h - the fused executor's inside: what lowering builds and a program runs. Shared by exec/ and
- * exec/dnnl/ only.
+/* step.h - the fused executor's inside: what lowering builds and a program runs. Shared by exec/
+ * and exec/dnnl/ only.
  *
- * A step is a function, its arguments and the values it reads and writes. While lowering, every value
- * has a storage (a run of bytes) and a place in it; several values may share a storage (views, results
- * written in place). After planning, every pointer is bound once and a run is a loop over steps. */
+ * A step is a function, its arguments and the values it reads and writes. While lowering, every
+ * value has a storage (a run of bytes) and a place in it; several values may share a storage
+ * (views, results written in place). After planning, every pointer is bound once and a run is a
+ * loop over steps. */
 #ifndef OXP_EXEC_STEP_H
 #define OXP_EXEC_STEP_H
 
@@ -83,22 +84,25 @@ struct oxp_executor {
     oxp_status (*compile)(oxp_ctx *ctx, oxp_program *p);
     oxp_status (*feed)(oxp_ctx *ctx, oxp_program *p, size_t index, const oxp_tensor *t);
     oxp_status (*run)(oxp_ctx *ctx, oxp_program *p, int phase);
-    oxp_status (*read)(oxp_ctx *ctx, const oxp_program *p, size_t index, oxp_dtype dtype, void *data);
+    oxp_status (*read)(oxp_ctx *ctx, const oxp_program *p, size_t index, oxp_dtype dtype,
+                       void *data);
     void (*print)(const oxp_program *p, oxp_strbuf *out);
 };
 extern const oxp_executor oxp_executor_fused, oxp_executor_plain;
 
 /* Order of execution: nodes that do not depend on a seed, then the others; both stable. */
 typedef struct oxp_schedule {
-    size_t n;                /* nodes */
-    const oxp_node **node;   /* [n] */
-    size_t n_phase0;         /* the first of them */
-    uint32_t *last_use;      /* [n_values] position of the last reader; OXP_FOREVER: inputs and outputs */
-    bool *seeded;            /* [n_values] depends on a seed */
+    size_t n;              /* nodes */
+    const oxp_node **node; /* [n] */
+    size_t n_phase0;       /* the first of them */
+    uint32_t
+        *last_use; /* [n_values] position of the last reader; OXP_FOREVER: inputs and outputs */
+    bool *seeded;  /* [n_values] depends on a seed */
 } oxp_schedule;
 oxp_status oxp_schedule_make(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g, oxp_schedule *out);
 
-/* A copy of g in which every node is one that `runs` accepts; others are replaced by their `expand`. */
+/* A copy of g in which every node is one that `runs` accepts; others are replaced by their
+ * `expand`. */
 oxp_status oxp_graph_expand(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g,
                             bool (*runs)(const oxp_op *), const oxp_graph **out);
 
@@ -131,42 +135,51 @@ struct oxp_lower {
 };
 
 oxp_placed *oxp_lower_at(oxp_lower *lw, oxp_val v);
-static inline bool oxp_is_placed(const oxp_placed *p) { return p->storage != OXP_NO_STORAGE; }
+static inline bool oxp_is_placed(const oxp_placed *p)
+{
+    return p->storage != OXP_NO_STORAGE;
+}
 
-/* Appends a step with an implementation name and a flop count; oxp_lower_host calls this with "host", 0. */
-oxp_status oxp_lower_step(oxp_lower *lw, const char *what, const char *impl, oxp_host_fn fn, const void *args,
-                          const oxp_val *in, size_t n_in, const oxp_val *out, size_t n_out, size_t scratch_bytes,
-                          uint64_t flops);
+/* Appends a step with an implementation name and a flop count; oxp_lower_host calls this with
+ * "host", 0. */
+oxp_status oxp_lower_step(oxp_lower *lw, const char *what, const char *impl, oxp_host_fn fn,
+                          const void *args, const oxp_val *in, size_t n_in, const oxp_val *out,
+                          size_t n_out, size_t scratch_bytes, uint64_t flops);
 int oxp_lower_threads(const oxp_lower *lw);
 /* A step argument that must be destroyed with the program (oneDNN handles). */
 oxp_status oxp_lower_defer(oxp_lower *lw, void (*fn)(void *), void *ptr);
 /* The constant behind v, or NULL. */
 const oxp_tensor *oxp_lower_constant(oxp_lower *lw, oxp_val v);
-/* Declares the result of an elementwise step: the layout of the operands of the same shape (channels-last
- * wins), in place of one that dies here. Operands that lie otherwise are replaced in in[] by copies. */
+/* Declares the result of an elementwise step: the layout of the operands of the same shape
+ * (channels-last wins), in place of one that dies here. Operands that lie otherwise are replaced
+ * in in[] by copies. */
 oxp_status oxp_lower_elementwise(oxp_lower *lw, oxp_val *in, size_t n_in, oxp_val out);
 /* Where the place of v strides over the axes of `shape`, to which v broadcasts. */
-void oxp_lower_strides(oxp_lower *lw, oxp_val v, const oxp_shape *shape, int64_t stride[OXP_MAX_RANK]);
+void oxp_lower_strides(oxp_lower *lw, oxp_val v, const oxp_shape *shape,
+                       int64_t stride[OXP_MAX_RANK]);
 
 /* ---- layouts (layout.c) ---- */
 
 bool oxp_place_is(const oxp_shape *s, const oxp_place *p, oxp_layout layout);
 oxp_place oxp_place_dense(const oxp_shape *s, oxp_layout layout);
-/* Dense, with the axis order of `like`, a place of the same shape; rows where that repeats elements. */
+/* Dense, with the axis order of `like`, a place of the same shape; rows where that repeats
+ * elements. */
 oxp_place oxp_place_like(const oxp_shape *s, const oxp_place *like);
 /* Axes from the one with the largest stride to the one with the smallest. */
 void oxp_place_order(const oxp_shape *s, const oxp_place *p, int order[OXP_MAX_RANK]);
 
 /* ---- constants (weights.c) ---- */
 
-/* The float values of a constant in the form `key` (any bytes: a layout tag, a memory descriptor): looks it up in
- * the model's store; when absent calls `fill(dst, src, user)` with src = the tensor as dense float rows, once, under
- * the store's lock. The program holds the entry until it is freed. */
+/* The float values of a constant in the form `key` (any bytes: a layout tag, a memory
+ * descriptor): looks it up in the model's store; when absent calls `fill(dst, src, user)` with
+ * src = the tensor as dense float rows, once, under the store's lock. The program holds the entry
+ * until it is freed. */
 typedef oxp_status (*oxp_weight_fill)(float *dst, const float *src, void *user);
-oxp_status oxp_lower_weight(oxp_lower *lw, const oxp_tensor *t, const void *key, size_t key_size, size_t bytes,
-                            oxp_weight_fill fill, void *user, const void **out);
+oxp_status oxp_lower_weight(oxp_lower *lw, const oxp_tensor *t, const void *key, size_t key_size,
+                            size_t bytes, oxp_weight_fill fill, void *user, const void **out);
 /* The same as dense rows of `dtype` (F32, I64 or BOOL): in place where the tensor allows. */
-oxp_status oxp_lower_weight_rows(oxp_lower *lw, const oxp_tensor *t, oxp_dtype dtype, const void **out);
+oxp_status oxp_lower_weight_rows(oxp_lower *lw, const oxp_tensor *t, oxp_dtype dtype,
+                                 const void **out);
 void oxp_weights_release(oxp_weights *w, oxp_weight_refs *refs);
 
 #endif

@@ -1,5 +1,5 @@
-/* steps.c - appends steps: the general one, copies between parts of values, and the fall-back that runs an
- * operator's `ref`. Keeps the lifetimes of storages up to date as steps are added. */
+/* steps.c - appends steps: the general one, copies between parts of values, and the fall-back
+ * that runs an operator's `ref`. Keeps the lifetimes of storages up to date as steps are added. */
 #include "base/checked.h"
 #include "exec/host.h"
 #include <string.h>
@@ -12,7 +12,8 @@ static void touch(oxp_lower *lw, uint32_t storage)
     s->last = step;
 }
 
-/* May this step read v? Yes while v is what its storage holds, or if the step itself overwrites v in place. */
+/* May this step read v? Yes while v is what its storage holds, or if the step itself overwrites v
+ * in place. */
 static bool readable(oxp_lower *lw, const oxp_placed *p)
 {
     const oxp_storage *s = &lw->f->storages[p->storage];

@@ -1,10 +1,11 @@
 /* weights.c - the constant store of a model: constants in the forms that kernels want.
  *
- * An entry is known by the tensor's bytes (address, dtype, shape) and a key that names the form. It is
- * built once, under the store's lock, and never changes afterwards, so programs on any thread read it
- * without locking. Programs hold the entries they use. An entry of a kept constant (the model's own, see
- * oxp_weights_keep) stays for the next program; one of a constant made while compiling goes with its
- * last holder, since its address may be used again for something else. */
+ * An entry is known by the tensor's bytes (address, dtype, shape) and a key that names the form.
+ * It is built once, under the store's lock, and never changes afterwards, so programs on any
+ * thread read it without locking. Programs hold the entries they use. An entry of a kept constant
+ * (the model's own, see oxp_weights_keep) stays for the next program; one of a constant made
+ * while compiling goes with its last holder, since its address may be used again for something
+ * else. */
 #include "base/checked.h"
 #include "exec/step.h"
 #include <pthread.h>

@@ -1,12 +1,12 @@
 /* place.c - offsets for buffers of known lifetimes, and the proof that no two of them collide.
  *
- * Placement is greedy by size (largest first), first fit: a buffer goes into the lowest gap between the
- * buffers that are alive at the same time and already placed. The order is fixed (ties by birth, then by
- * index), so equal inputs give equal plans.
+ * Placement is greedy by size (largest first), first fit: a buffer goes into the lowest gap
+ * between the buffers that are alive at the same time and already placed. The order is fixed
+ * (ties by birth, then by index), so equal inputs give equal plans.
  *
  * The check does not trust the placement. It sweeps through time with the live buffers ordered by
- * offset; as long as they are disjoint, a buffer that is born can only collide with its two neighbours,
- * so the proof takes O(n log n). Buffers of no bytes are left out of both. */
+ * offset; as long as they are disjoint, a buffer that is born can only collide with its two
+ * neighbours, so the proof takes O(n log n). Buffers of no bytes are left out of both. */
 #include "plan/plan.h"
 
 #include "base/checked.h"
@@ -24,7 +24,8 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Puts `b` into the lowest gap among `placed` (ordered by offset) and returns where it belongs there. */
+/* Puts `b` into the lowest gap among `placed` (ordered by offset) and returns where it belongs
+ * there. */
 static bool fit(oxp_buffer *b, oxp_buffer *const *placed, size_t n, size_t *end)
 {
     size_t offset = 0;

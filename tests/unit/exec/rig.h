@@ -1,4 +1,5 @@
-/* rig.h - small graphs built by hand and run on both executors with the same random data. For the tests of exec/ only. */
+/* rig.h - small graphs built by hand and run on both executors with the same random data. For the
+ * tests of exec/ only. */
 #ifndef OXP_TEST_EXEC_RIG_H
 #define OXP_TEST_EXEC_RIG_H
 

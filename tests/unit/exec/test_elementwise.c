@@ -1,4 +1,5 @@
-/* The elementwise loops against the plain executor: every function, every kind of broadcast, both layouts, in place and not. */
+/* The elementwise loops against the plain executor: every function, every kind of broadcast, both
+ * layouts, in place and not. */
 #include "rig.h"
 
 static const oxp_op *const unary[] = {
@@ -82,7 +83,7 @@ static void test_binary_broadcasts(void **state)
         {SHAPE(2, 3, 40, 5), SHAPE(2, 3, 40, 5)}, {SHAPE(2, 3, 40, 5), SHAPE(3, 1, 1)},
         {SHAPE(2, 3, 40, 5), SHAPE(2, 3, 1, 1)},  {SHAPE(2, 3, 40, 5), SHAPE(2, 1, 40, 5)},
         {SHAPE(2, 3, 40, 5), SHAPE(40, 1)},       {SHAPE(2, 3, 40, 5), SHAPE(1)},
-        {SHAPE(1, 3, 100, 60), SHAPE(3, 1, 1)},  {SHAPE(1, 150, 7, 17), SHAPE(1, 150, 1, 1)},
+        {SHAPE(1, 3, 100, 60), SHAPE(3, 1, 1)},   {SHAPE(1, 150, 7, 17), SHAPE(1, 150, 1, 1)},
         {SHAPE(2, 1, 1, 5), SHAPE(2, 3, 40, 1)},  {SHAPE(1, 1, 6, 5), SHAPE(1, 3, 1, 1)},
         {SHAPE(1, 1, 1, 1), SHAPE(2, 3, 4, 5)},   {SHAPE(2, 3, 4, 5), SHAPE(2, 3, 4, 1)},
     };
@@ -137,7 +138,8 @@ static void test_sums(void **state)
     }
 }
 
-/* The same value on both sides, views of one storage, values needed later: no result may overwrite them. */
+/* The same value on both sides, views of one storage, values needed later: no result may
+ * overwrite them. */
 static void test_in_place_is_safe(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* The vector functions against the double ones of math.h: relative error over wide ranges, and the special values. */
+/* The vector functions against the double ones of math.h: relative error over wide ranges, and
+ * the special values. */
 #include "exec/host_math.h"
 #include "support/support.h"
 

@@ -1,5 +1,5 @@
-/* Softmax, norms, reductions, gathers, resizing, pooling and moves against the plain executor, on values that lie as rows,
- * channels-last and as views. */
+/* Softmax, norms, reductions, gathers, resizing, pooling and moves against the plain executor, on
+ * values that lie as rows, channels-last and as views. */
 #include "rig.h"
 
 /* The ways in which the same input may lie. */

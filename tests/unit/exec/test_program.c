@@ -1,4 +1,5 @@
-/* Programs as a whole: phases and seeds, limits, refusals, the constant store, every allocation failed once. */
+/* Programs as a whole: phases and seeds, limits, refusals, the constant store, every allocation
+ * failed once. */
 #include "rig.h"
 
 #include <math.h>
@@ -140,8 +141,8 @@ static void test_store_shares_and_drops(void **state)
     (void)state;
     rig r;
     rig_start(&r);
-    build_two_phases(
-        &r); /* the bfloat16 constant needs a converted form, the float32 one may be used in place */
+    /* The bfloat16 constant needs a converted form, the float32 one may be used in place. */
+    build_two_phases(&r);
     assert_int_equal(oxp_weights_bytes(r.weights), 0);
     oxp_program *a = rig_compile(&r, OXP_EXEC_FUSED, 1);
     const size_t bytes = oxp_weights_bytes(r.weights);

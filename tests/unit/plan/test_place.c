@@ -1,4 +1,5 @@
-/* Placement of buffers: known plans, random plans against a quadratic check, and plans that must be refused. */
+/* Placement of buffers: known plans, random plans against a quadratic check, and plans that must
+ * be refused. */
 #include "plan/plan.h"
 #include "support/support.h"
 
