@@ -73,6 +73,7 @@ static oxp_val plus_plus_weights(oxp_task *t, const cam *c)
                    : oxp_b_reduce_sum(b, w, c->space, c->n_space, true);
 }
 
+/* Where some S_k < 0 the paper's denominator can vanish, so then the formula must be chosen. */
 static oxp_status plan_grad_cam_pp(oxp_task *t)
 {
     OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
@@ -80,6 +81,8 @@ static oxp_status plan_grad_cam_pp(oxp_task *t)
         if (t->out[i] == OXP_NO_VAL) continue;
         const cam c = cam_of(t, i, t->out[i]);
         t->out[i] = weighted_map(t, &c, plus_plus_weights(t, &c));
+        if (!oxp_param_given(t->params, "variant"))
+            t->guard[i] = oxp_b_reduce_sum(t->b, c.a, c.space, c.n_space, false);
     }
     return t->b->status;
 }
@@ -131,4 +134,6 @@ const oxp_method oxp_method_grad_cam_pp = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_grad_cam_pp,
+    .guard = "has channels whose activations sum to less than zero, where the paper's denominator "
+             "can vanish: choose --set variant=paper, pgc or xplique, or another --layer",
 };

@@ -37,10 +37,9 @@ static oxp_shape without_batch(const oxp_shape *s, size_t width)
     return has_batch(s, width) ? oxp_shape_of(s->rank - 1, s->dim + 1) : *s;
 }
 
-static oxp_status add_note(oxp_core *core, const char *note)
+static void add_note(oxp_core *core, const char *note)
 {
     if (note && core->n_notes < OXP_COUNT(core->notes)) core->notes[core->n_notes++] = note;
-    return OXP_OK;
 }
 
 /* ---- feeds ---- */
@@ -173,6 +172,28 @@ static oxp_status choose_layer(compile_state *s)
     return OXP_OK;
 }
 
+/* One more attribution: the method's value `out` for `at`, and what must not be negative in it. */
+static oxp_status add_out(compile_state *s, oxp_val at, oxp_val out, oxp_val guard,
+                          const oxp_roles *roles)
+{
+    oxp_core *core = s->core;
+    oxp_graph *g = core->g;
+    oxp_core_out *o = &core->outs[core->n_outs++];
+    const char *name = oxp_value_of(g, at)->name;
+    *o = (oxp_core_out){
+        .tensor = name ? name : "", .output = SIZE_MAX, .guard = SIZE_MAX, .roles = *roles};
+    o->row = without_batch(oxp_shape_at(g, out == OXP_NO_VAL ? at : out), core->width);
+    o->count = oxp_shape_elements(&o->row);
+    if (out == OXP_NO_VAL) return OXP_OK;
+    o->output = g->n_outputs;
+    OXP_TRY(oxp_graph_add_output(s->ctx, g, out));
+    if (guard == OXP_NO_VAL) return OXP_OK;
+    const oxp_shape row = without_batch(oxp_shape_at(g, guard), core->width);
+    o->guard = g->n_outputs;
+    o->guard_count = oxp_shape_elements(&row);
+    return oxp_graph_add_output(s->ctx, g, guard);
+}
+
 /* The method's own nodes, and the outputs of the joint graph: target, probability, then what the
  * method made. */
 static oxp_status plan_method(compile_state *s)
@@ -181,9 +202,10 @@ static oxp_status plan_method(compile_state *s)
     oxp_graph *g = core->g;
     const oxp_method *method = core->params->method;
     oxp_val seed, *out = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at);
+    oxp_val *guard = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at);
     oxp_roles *roles = OXP_NEW(s->ctx->scratch, oxp_roles, s->n_at);
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
-    OXP_FAIL_IF(s->ctx, !out || !roles || !core->outs, OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(s->ctx, !out || !guard || !roles || !core->outs, OXP_ENOMEM, "out of memory");
     for (size_t i = 0; i < s->n_at; i++) roles[i] = oxp_roles_of(g, s->follow[i + 2]);
     OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
                                 oxp_shape_at(g, s->follow[0]), &seed));
@@ -200,46 +222,44 @@ static oxp_status plan_method(compile_state *s)
                      .at = s->follow + 2,
                      .roles = roles,
                      .n_at = s->n_at,
-                     .out = out};
+                     .out = out,
+                     .guard = guard};
     OXP_TRY(method->plan(&task));
     OXP_TRY(b.status);
+    core->touched = task.touched;
     core->n_touched = task.n_touched;
+    core->stopped = task.stopped;
     g->n_outputs = 0;
     core->target_output = 0;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
     core->prob_output = s->follow[1] == OXP_NO_VAL ? SIZE_MAX : 1;
     if (s->follow[1] != OXP_NO_VAL) OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
-    for (size_t i = 0; i < s->n_at; i++) {
-        oxp_core_out *o = &core->outs[core->n_outs++];
-        const oxp_value *at = oxp_value_of(g, s->follow[i + 2]);
-        const oxp_val shown = out[i] == OXP_NO_VAL ? s->follow[i + 2] : out[i];
-        *o = (oxp_core_out){
-            .tensor = at->name ? at->name : "", .output = SIZE_MAX, .roles = roles[i]};
-        o->row = without_batch(oxp_shape_at(g, shown), core->width);
-        o->count = oxp_shape_elements(&o->row);
-        if (out[i] == OXP_NO_VAL) continue;
-        o->output = g->n_outputs;
-        OXP_TRY(oxp_graph_add_output(s->ctx, g, out[i]));
-    }
+    for (size_t i = 0; i < s->n_at; i++)
+        OXP_TRY(add_out(s, s->follow[i + 2], out[i], guard[i], &roles[i]));
     return OXP_OK;
 }
 
 static oxp_status warn(compile_state *s)
 {
     oxp_core *core = s->core;
-    const bool needs_gradient = core->params->method->plan != oxp_plan_score;
-    for (size_t i = 0; needs_gradient && i < core->n_outs; i++)
-        if (core->outs[i].output == SIZE_MAX)
-            OXP_TRY(
-                add_note(core, oxp_arena_printf(core->arena,
-                                                "warning: the target does not depend "
-                                                "differentiably on '%s': its attribution is zero",
-                                                core->outs[i].tensor)));
-    const bool rules = core->params->method == &oxp_method_guided_backprop ||
-                       core->params->method == &oxp_method_deconvnet;
-    if (rules && core->n_touched == 0)
-        OXP_TRY(add_note(
-            core, "warning: the model has no rectifier on the path: this is the plain gradient"));
+    const oxp_method *kind = core->params->inner ? core->params->inner : core->params->method;
+    const bool needs_gradient = kind->plan != oxp_plan_score;
+    for (size_t i = 0; needs_gradient && i < core->n_outs; i++) {
+        if (core->outs[i].output != SIZE_MAX) continue;
+        const char *note = oxp_arena_printf(core->arena,
+                                            "warning: the target does not depend differentiably "
+                                            "on '%s': its attribution is zero",
+                                            core->outs[i].tensor);
+        OXP_NOMEM_IF(s->ctx, note);
+        add_note(core, note);
+    }
+    if (core->stopped)
+        add_note(core, "warning: a path from the input goes through a step function (rounding, "
+                       "sign), whose derivative is zero: its influence is not in the map");
+    const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet;
+    if (guided && core->n_touched == 0)
+        add_note(core,
+                 "warning: the model has no rectifier on the path: this is the plain gradient");
     return OXP_OK;
 }
 
@@ -331,6 +351,7 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
     for (size_t i = 0; i < s->n_at; i++) {
         oxp_core_out *o = &head->outs[head->n_outs++];
         o->output = i;
+        o->guard = SIZE_MAX;
         o->row = without_batch(oxp_shape_at(head->g, s->follow[i + 2]), head->width);
         o->count = oxp_shape_elements(&o->row);
         OXP_TRY(oxp_graph_add_output(s->ctx, head->g, s->follow[i + 2]));
@@ -425,6 +446,21 @@ oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
     return OXP_OK;
 }
 
+/* The method's definition holds for these rows only where its guard is not negative. */
+static oxp_status check_guard(oxp_ctx *ctx, const oxp_core *core, const oxp_core_out *out, size_t n)
+{
+    if (out->guard == SIZE_MAX) return OXP_OK;
+    const size_t count = n * (size_t)out->guard_count;
+    double *values = oxp_arena_alloc(ctx->scratch, count + 1, sizeof(double));
+    OXP_NOMEM_IF(ctx, values);
+    OXP_TRY(read_rows(ctx, core, out->guard, n, (size_t)out->guard_count, values));
+    const oxp_method *m = core->params->inner ? core->params->inner : core->params->method;
+    for (size_t i = 0; i < count; i++)
+        OXP_FAIL_IF(ctx, values[i] < 0.0, OXP_EINVAL, "%s: layer '%s' %s", m->info.name,
+                    out->tensor, m->guard);
+    return OXP_OK;
+}
+
 oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows,
                              double *const *out)
 {
@@ -439,6 +475,7 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
         OXP_TRY(oxp_program_run(ctx, core->program, 1));
     }
     for (size_t o = 0; o < core->n_outs; o++) {
+        OXP_TRY(check_guard(ctx, core, &core->outs[o], n));
         if (core->outs[o].output == SIZE_MAX)
             memset(out[o], 0, n * (size_t)core->outs[o].count * sizeof(double));
         else

@@ -26,7 +26,9 @@ typedef struct oxp_core_feed {
 typedef struct oxp_core_out {
     const char *tensor; /* what it attributes to */
     size_t output;      /* of the program; SIZE_MAX: structurally zero */
-    oxp_shape row;      /* of the attribution */
+    size_t guard;       /* of the program: must not be negative; SIZE_MAX: none */
+    int64_t guard_count;
+    oxp_shape row; /* of the attribution */
     int64_t count;
     oxp_roles roles; /* of the tensor attributed to */
 } oxp_core_out;
@@ -46,7 +48,9 @@ typedef struct oxp_core {
     size_t seed_input, target_output, prob_output; /* prob: SIZE_MAX when none */
     oxp_score score;
     oxp_classes classes;
+    const oxp_touch *touched;
     size_t n_touched;
+    bool stopped;
     const char *notes[8];
     size_t n_notes;
     const char *layer;

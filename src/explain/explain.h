@@ -6,6 +6,7 @@
 #define OXP_EXPLAIN_EXPLAIN_H
 
 #include "exec/program.h"
+#include "grad/grad.h"
 #include "ir/graph.h"
 
 typedef struct oxp_method oxp_method; /* explain/method.h */
@@ -87,8 +88,9 @@ typedef struct oxp_explanation { /* everything lives in the arena given to oxp_s
     size_t n_notes;
     const char *const *params; /* every parameter with its value, "name=value" */
     size_t n_params;
-    size_t n_touched; /* nodes that a rule replaced, 0 when the method has no rules */
-    int64_t classes;  /* number of classes of the target tensor, 0 when it has none */
+    const oxp_touch *touched; /* nodes whose gradient a rule of the method replaced */
+    size_t n_touched;
+    int64_t classes; /* number of classes of the target tensor, 0 when it has none */
     oxp_cost cost;
     uint32_t passes; /* runs of the compiled graph */
     double seconds;

@@ -16,6 +16,7 @@ oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val see
                      .rules = rules};
     OXP_TRY(oxp_differentiate(t->b, &diff));
     for (size_t i = 0; i < t->n_at; i++) adjoint[i] = diff.adjoint[i];
+    t->touched = diff.touched;
     t->n_touched = diff.n_touched;
     t->stopped = diff.stopped;
     return OXP_OK;

@@ -12,7 +12,6 @@
 
 #include "base/rng.h"
 #include "explain/explain.h"
-#include "grad/grad.h"
 
 typedef enum oxp_method_flag {
     OXP_METHOD_LAYER = 1 << 0, /* attributes to layers */
@@ -45,6 +44,7 @@ struct oxp_method {
     oxp_channels features; /* default reduction for embeddings of tokens */
     oxp_status (*plan)(oxp_task *t);
     oxp_status (*drive)(oxp_drive *d);
+    const char *guard; /* what a negative oxp_task.guard means; NULL when the method sets none */
 };
 
 #define OXP_METHOD(symbol) extern const oxp_method oxp_method_##symbol;
@@ -68,6 +68,7 @@ bool oxp_param_bool(const oxp_params *p, const char *name);
 const char *oxp_param_text(const oxp_params *p, const char *name);
 bool oxp_param_is(const oxp_params *p, const char *name, const char *text);
 bool oxp_param_known(const oxp_params *p, const char *name);
+bool oxp_param_given(const oxp_params *p, const char *name); /* not left at its default */
 
 /* ---- planning ---- */
 
@@ -94,8 +95,12 @@ struct oxp_task {
     size_t n_at;
     /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
     oxp_val *out;
-    size_t n_touched; /* to fill by methods with rules */
-    bool stopped;     /* from oxp_diff */
+    /* [n_at] to fill or leave OXP_NO_VAL: (B,...) that must not be negative where the method's
+     * definition holds; a run that finds it negative fails with the method's `guard` sentence */
+    oxp_val *guard;
+    const oxp_touch *touched; /* by oxp_task_backward */
+    size_t n_touched;
+    bool stopped; /* likewise: a path ended at a step function */
 };
 
 /* The adjoints of t->at from t->seed (or from `seed`, if not NO_VAL) under `rules` (NULL: the

@@ -48,13 +48,25 @@ bool oxp_param_known(const oxp_params *p, const char *name)
     return declared(p, name, strlen(name)) != NULL;
 }
 
-const char *oxp_param_text(const oxp_params *p, const char *name)
+/* The text given for it, the last one if several, or NULL. */
+static const char *given(const oxp_params *p, const char *name)
 {
     const size_t n = strlen(name);
-    for (size_t i = p->n_given; i-- > 0;) /* the last one given wins */
+    for (size_t i = p->n_given; i-- > 0;)
         if (strncmp(p->given[i], name, n) == 0 && p->given[i][n] == '=') return p->given[i] + n + 1;
-    const oxp_param_info *info = declared(p, name, n);
-    return info ? info->default_text : "";
+    return NULL;
+}
+
+bool oxp_param_given(const oxp_params *p, const char *name)
+{
+    return given(p, name) != NULL;
+}
+
+const char *oxp_param_text(const oxp_params *p, const char *name)
+{
+    const char *text = given(p, name);
+    const oxp_param_info *info = declared(p, name, strlen(name));
+    return text ? text : info ? info->default_text : "";
 }
 
 double oxp_param_number(const oxp_params *p, const char *name)

@@ -12,9 +12,7 @@ static const char *const channel_names[] = {"max", "sum", "mean", "l1", "l2", "n
 static oxp_channels reduction_of(const oxp_params *p, const oxp_roles *roles)
 {
     const oxp_method *m = p->method;
-    bool given = false;
-    for (size_t i = 0; i < p->n_given; i++)
-        given = given || strncmp(p->given[i], "channels=", 9) == 0;
+    const bool given = oxp_param_given(p, "channels");
     if (!oxp_param_known(p, "channels")) return m->channels;
     if (roles->tokens && !given && oxp_param_known(p, "norm"))
         return oxp_param_is(p, "norm", "l2") ? OXP_CHANNELS_L2 : OXP_CHANNELS_L1;

@@ -144,6 +144,23 @@ static oxp_status list_params(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *
     return OXP_OK;
 }
 
+static oxp_status list_touched(oxp_ctx *ctx, oxp_arena *arena, const oxp_core *core,
+                               oxp_explanation *e)
+{
+    oxp_touch *list = OXP_NEW(arena, oxp_touch, core->n_touched + 1);
+    OXP_NOMEM_IF(ctx, list);
+    e->touched = list;
+    for (; e->n_touched < core->n_touched; e->n_touched++) {
+        const oxp_touch *from = &core->touched[e->n_touched];
+        const oxp_touch to = {oxp_arena_strdup(arena, from->rule),
+                              oxp_arena_strdup(arena, from->op),
+                              oxp_arena_strdup(arena, from->origin)};
+        OXP_FAIL_IF(ctx, !to.rule || !to.op || !to.origin, OXP_ENOMEM, "out of memory");
+        list[e->n_touched] = to;
+    }
+    return OXP_OK;
+}
+
 static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
                              oxp_explanation *e)
 {
@@ -188,7 +205,6 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     const size_t first = join ? 1 : 0;
     *out = (oxp_explanation){.method = s->params.method,
                              .n_items = items->drive.n_items,
-                             .n_touched = core->n_touched,
                              .n_maps = core->n_outs + first,
                              .cost = oxp_program_cost(core->program)};
     out->space = space_name(core, s->settings.target_tensor != OXP_NO_VAL);
@@ -205,5 +221,6 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     if (join) OXP_TRY(join_layers(ctx, arena, out->n_items, out->maps, core->n_outs));
     OXP_TRY(make_items(ctx, s, arena, items, out));
     OXP_TRY(list_params(ctx, arena, &s->params, out));
+    OXP_TRY(list_touched(ctx, arena, core, out));
     return list_notes(ctx, s, arena, out);
 }
