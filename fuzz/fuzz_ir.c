@@ -1,6 +1,6 @@
 /*
- * The text form of graphs on arbitrary text: what is read is lawful, prints and is read back as it was printed, and every
- * pass of the optimiser leaves a lawful graph or says why not.
+ * The text form of graphs on arbitrary text: what is read is lawful, prints and is read back as it
+ * was printed, and every pass of the optimiser leaves a lawful graph or says why not.
  */
 #include "ir/parse.h"
 #include "ops/ops.h"
@@ -33,7 +33,7 @@ static const char *text_of(const oxp_graph *g, oxp_arena *arena)
     return oxp_strbuf_str(&text);
 }
 
-/* Printed, read and printed again is the same text, unless a constant was too large to print in full. */
+/* Printed, read and printed again is the same text, unless a constant is too large to print. */
 static void check_text(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g)
 {
     oxp_graph *second, *third;

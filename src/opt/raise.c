@@ -1,9 +1,10 @@
 /* raise.c - exporters' spellings become composites: the driver.
  *
- * Two sweeps over the graph, since some composites are made of others (Softmax in attention, Softplus in Mish, LayerNormalization in
- * GroupNorm). Each sweep looks at the nodes from last to first, so that of two patterns that overlap the longer one, which ends
- * later, is found first; then the graph is copied, each group replaced where its last node stood. The composite keeps that node's
- * name and its value's name. */
+ * Two sweeps over the graph, since some composites are made of others (Softmax in attention,
+ * Softplus in Mish, LayerNormalization in GroupNorm). Each sweep looks at the nodes from last to
+ * first, so that of two patterns that overlap the longer one, which ends later, is found first;
+ * then the graph is copied, each group replaced where its last node stood. The composite keeps that
+ * node's name and its value's name. */
 #include "opt/raise.h"
 
 #include "ops/infer.h"

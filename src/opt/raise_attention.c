@@ -1,14 +1,16 @@
 /* raise_attention.c - the core of attention: softmax(scale q k' + mask) v over the last two axes.
  *
- * The scale may be a product or a quotient, applied to the scores, to q, to k or to several of them. k comes transposed, often in the
- * same Transpose that splits the heads, (N,T,heads,d) -> (N,heads,d,T); the composite wants (N,heads,T,d), so its k is that
- * Transpose with the last two axes of the result exchanged. Keys and values must depend on the input: a product with constant weights
- * is a linear layer, whatever follows it. Attention maps that somebody reads or keeps leave the group open: it stays in primitives. */
+ * The scale may be a product or a quotient, applied to the scores, to q, to k or to several of
+ * them. k comes transposed, often in the same Transpose that splits the heads, (N,T,heads,d) ->
+ * (N,heads,d,T); the composite wants (N,heads,T,d), so its k is that Transpose with the last two
+ * axes of the result exchanged. Keys and values must depend on the input: a product with constant
+ * weights is a linear layer, whatever follows it. Attention maps that somebody reads or keeps leave
+ * the group open: it stays in primitives. */
 #include "opt/raise.h"
 
 #include "ops/infer.h"
 
-/* Strips products and quotients by numbers from v as long as nobody else reads it; *scale takes the numbers. */
+/* Strips products and quotients by numbers from v while nobody else reads it; *scale takes them. */
 static oxp_val unscaled(oxp_match *m, oxp_val v, double *scale)
 {
     for (;;) {
@@ -44,7 +46,7 @@ static const oxp_node *scores(oxp_match *m, oxp_val v, double *scale, oxp_val *m
     return NULL;
 }
 
-/* Transposed keys kt (..., d, T): where they come from, and in m->perm how to make (..., T, d) of it. */
+/* Transposed keys kt (..., d, T): their source, and in m->perm how to make (..., T, d) of it. */
 static oxp_val keys(oxp_match *m, oxp_val kt, double *scale)
 {
     const int rank = oxp_match_shape(m, kt)->rank;

@@ -9,8 +9,9 @@
  *   HardSwish x t             t = hardsigmoid(x; 1/6, 1/2) = clip(x/6 + 1/2, 0, 1)
  *             x/6 t           t = clip(x + 3, 0, 6)
  *
- * so one row of a table recognises all orders and nestings of its sums and products, and the same holds for the argument of t.
- * HardSigmoid is recognised as a clip of a line, Sigmoid and Softplus by their exponentials. */
+ * so one row of a table recognises all orders and nestings of its sums and products, and the same
+ * holds for the argument of t. HardSigmoid is recognised as a clip of a line, Sigmoid and Softplus
+ * by their exponentials. */
 #include "opt/raise.h"
 
 #include "ops/infer.h"
@@ -163,7 +164,7 @@ static bool clip_of_line(oxp_match *m, oxp_val t, double scale, oxp_val x)
     return becomes(m, &oxp_op_HardSigmoid, x);
 }
 
-/* The line's x is as far back as numbers are added and multiplied; a nearer one if the group is not closed. */
+/* The line's x is as far back as numbers are added and multiplied, nearer if that is not closed. */
 bool oxp_raise_hard_sigmoid(oxp_match *m)
 {
     oxp_val t = m->root->out[0], near[OXP_MATCH_NEAR];
@@ -193,7 +194,7 @@ static bool one_plus_exp(oxp_match *m, oxp_val v, oxp_val *argument)
     return true;
 }
 
-/* numerator / (1 + exp(-alpha x)): Sigmoid(x) where the numerator and alpha are 1, Silu where the numerator is x */
+/* 1 / (1 + exp(-x)): Sigmoid;  x / (1 + exp(-alpha x)): Silu */
 bool oxp_raise_logistic(oxp_match *m)
 {
     const bool divides = m->root->op == &oxp_op_Div;

@@ -1,17 +1,20 @@
 /* raise_norm.c - layer and group normalisation.
  *
- *   LayerNormalization  y = (x - mean x) / sqrt(mean (x - mean x)^2 + epsilon) * scale + bias   over the last axes
- *                       y = x m + (bias - mean m),  m = scale / sqrt(...)                       the same, as TensorFlow writes it
- *   _GroupNorm          Reshape (N,groups,...) -> LayerNormalization or InstanceNormalization without scale -> Reshape -> * + per channel
+ *   LayerNormalization, over the last axes, with s = sqrt(mean (x - mean x)^2 + epsilon):
+ *     y = (x - mean x) / s * scale + bias
+ *     y = x m + (bias - mean x m), m = scale / s       as TensorFlow writes it
+ *   _GroupNorm:
+ *     Reshape to (N,groups,...), layer or instance norm without scale, Reshape back, * + per channel
  *
- * Scale and bias are constants; what varies with the input (adaptive norms) stays outside. The deviation may be written with Sqrt,
- * Reciprocal or Pow. A norm over the channel axis of (N,C,H,W) is not one of these and stays as it is. */
+ * Scale and bias are constants; what varies with the input (adaptive norms) stays outside. The
+ * deviation may be written with Sqrt, Reciprocal or Pow. A norm over the channel axis of (N,C,H,W)
+ * is not one of these and stays as it is. */
 #include "opt/raise.h"
 
 #include "ops/infer.h"
 
 typedef struct norm {
-    oxp_val x, mean;
+    oxp_val x;
     uint32_t axes; /* bit a: axis a is averaged over */
     double epsilon;
 } norm;
@@ -22,10 +25,10 @@ static bool centred(oxp_match *m, oxp_val v, norm *n)
     const oxp_node *sub = oxp_match_take(m, v, &oxp_op_Sub);
     const oxp_node *mean = sub ? oxp_match_take(m, sub->in[1], &oxp_op_ReduceMean) : NULL;
     if (!mean || mean->in[0] != sub->in[0]) return false;
-    if (n->x != OXP_NO_VAL && (n->x != sub->in[0] || n->mean != sub->in[1])) return false;
+    if (n->x != OXP_NO_VAL && n->x != sub->in[0]) return false;
     const uint32_t axes = oxp_match_axes(m, mean);
     if (n->axes != 0 && n->axes != axes) return false;
-    *n = (norm){sub->in[0], sub->in[1], axes, n->epsilon};
+    *n = (norm){sub->in[0], axes, n->epsilon};
     return axes != 0;
 }
 
@@ -141,7 +144,7 @@ static bool plain_form(oxp_match *m, bool scaled, bool shifted)
     return v != OXP_NO_VAL && normalised(m, v, &n) && becomes_layer_norm(m, &n, scale, bias);
 }
 
-/* x f + (bias - mean f), f = scale / deviation; which operand of the sum is which is tried both ways */
+/* x f + (bias - mean f), f = scale / deviation; operand k of the sum is the product x f */
 static bool factored_form(oxp_match *m, const oxp_node *add, int k)
 {
     norm n = {0};
@@ -158,9 +161,11 @@ static bool factored_form(oxp_match *m, const oxp_node *add, int k)
         const oxp_node *average = oxp_producer(m->rw->from, mean);
         if (!shares || !average || average->op != &oxp_op_ReduceMean || average->in[0] != x)
             continue;
+        oxp_match_take(m, mean, &oxp_op_ReduceMean);
         const oxp_val inverse = beside_constant(m, f, &oxp_op_Mul, &scale);
         return inverse != OXP_NO_VAL && inverse_deviation(m, inverse, &n) && n.x == x &&
-               n.mean == mean && becomes_layer_norm(m, &n, scale, shift->in[0]);
+               n.axes == oxp_match_axes(m, average) &&
+               becomes_layer_norm(m, &n, scale, shift->in[0]);
     }
     return false;
 }
@@ -174,7 +179,7 @@ bool oxp_raise_layer_norm(oxp_match *m)
     return root->op == &oxp_op_Div && plain_form(m, false, false);
 }
 
-/* A constant operand as a value of exactly the given shape: its last axes reshaped, then repeated. */
+/* A constant as a value of exactly the given shape: its last axes reshaped, then repeated. */
 static oxp_val fill_shape(oxp_rewrite *rw, oxp_val old, const oxp_shape *shape)
 {
     if (old == OXP_NO_VAL) return OXP_NO_VAL;

@@ -1,7 +1,9 @@
 /* raise_softmax.c - Softmax and LogSoftmax from exponentials.
  *
  *   Softmax     e / sum e                        e = exp(x - max x) or exp(x)
- *   LogSoftmax  log(softmax x);  z - log sum e^z, z = x - max x or x;  x - (max x + log sum e^(x - max x))
+ *   LogSoftmax  log(softmax x)
+ *               z - log sum e^z              z = x - max x or x
+ *               x - (max x + log sum e^(x - max x))
  *
  * over one axis, or over all axes from one on (attribute `span`). */
 #include "opt/raise.h"

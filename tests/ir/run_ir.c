@@ -12,9 +12,9 @@
  *   expect:                       or `expect: unchanged`
  *   ...                           up to the next `case:` or the end; blank lines do not count
  *
- * Besides the text, each case checks that outputs and kept values, and their gradients where the passes may run before
- * differentiation, are the same numbers before and after. --update writes the text found into the file instead of
- * comparing it; read the diff.
+ * Besides the text, each case checks that outputs and kept values, and their gradients where the
+ * passes may run before differentiation, are the same numbers before and after. --update writes the
+ * text found into the file instead of comparing it; read the diff.
  */
 #include "grad/grad.h"
 #include "ir/parse.h"
@@ -171,7 +171,7 @@ static oxp_status make_numbers(run *r, const oxp_value *v, uint32_t seed, oxp_te
     return OXP_OK;
 }
 
-/* Appends the gradients of followed[0], seeded with fixed numbers, with respect to the float inputs. */
+/* Appends the gradients of the target, seeded with fixed numbers, at the float inputs. */
 static oxp_status add_gradients(run *r, oxp_graph *g, oxp_val target, oxp_val *grads, size_t *n)
 {
     oxp_build b;

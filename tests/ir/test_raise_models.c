@@ -1,7 +1,8 @@
 /*
- * Raising on files: every spelling of every composite in tests/data/toy becomes that composite, once, and nothing of it
- * is left in primitives; in the sample transformers every block's norms, activations and attention are found. Values are
- * compared with the recorded outputs and gradients before and after.
+ * Raising on files: every spelling of every composite in tests/data/toy becomes that composite,
+ * once, and nothing of it is left in primitives; in the sample transformers every block's norms,
+ * activations and attention are found. Values are compared with the recorded outputs and gradients
+ * before and after.
  */
 #include "grad/grad.h"
 #include "onnx/import.h"
@@ -121,7 +122,7 @@ static void check_close(net *t, const oxp_tensor *got, const oxp_tensor *want, d
         fail_msg("%s: %s: relative error %g, allowed %g", t->folder, what, error, tolerance);
 }
 
-/* The output, and the gradient of its class 1 with respect to the first input where that is a float. */
+/* The output, and the gradient of its class 1 at the first input where that is a float. */
 static void evaluate(net *t, const oxp_tensor **output, const oxp_tensor **gradient)
 {
     oxp_build b;

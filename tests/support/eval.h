@@ -1,6 +1,7 @@
 /*
- * Evaluation without an executor, for tests of rooms left of exec/: a graph whose inputs are given is
- * emitted again with the inputs as constants, so that folding computes every node with its `ref`.
+ * Evaluation without an executor, for tests of rooms left of exec/: a graph whose inputs are given
+ * is emitted again with the inputs as constants, so that folding computes every node with its
+ * `ref`.
  */
 #ifndef OXP_TESTS_SUPPORT_EVAL_H
 #define OXP_TESTS_SUPPORT_EVAL_H

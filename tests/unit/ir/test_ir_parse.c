@@ -1,5 +1,5 @@
-/* test_ir_parse.c - the text form of graphs, both ways, and what is wrong with a text. Operators are stand-ins: the room ir knows
- * none. */
+/* test_ir_parse.c - the text form of graphs, both ways, and what is wrong with a text. Operators
+ * are stand-ins: the room ir knows none. */
 #include "ir/parse.h"
 #include "support/support.h"
 

@@ -1,5 +1,6 @@
-/* test_opt_raise.c - what the snapshots of tests/ir cannot say about raising: constants stored in 16 bits, the map from old to
- * new values, groups larger than a match holds, and memory that runs out. */
+/* test_opt_raise.c - what the snapshots of tests/ir cannot say about raising: constants stored in
+ * 16 bits, the map from old to new values, groups larger than a match holds, and memory that runs
+ * out. */
 #include "ops/ops.h"
 #include "opt/match.h"
 #include "support/alloc.h"
@@ -67,7 +68,7 @@ static const char *made_by(const oxp_pass *pass, oxp_val old)
     return node ? node->op->name : "";
 }
 
-/* sqrt 2 is 1.4140625 in float16 and 1.4140625 in bfloat16: 1.1e-4 off. */
+/* sqrt 2 is 1.4140625 in float16 and in bfloat16: 1.1e-4 off. */
 static void numbers_in_16_bits_are_recognised(void **state)
 {
     (void)state;
@@ -110,7 +111,7 @@ static void the_map_follows_both_sweeps(void **state)
     end(&f);
 }
 
-/* Forty factors of one are more nodes than a match holds: nothing breaks, and what ends within reach is still found. */
+/* Forty factors of one are more nodes than a match holds. */
 static void long_chains_are_left(void **state)
 {
     (void)state;
