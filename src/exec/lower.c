@@ -245,6 +245,12 @@ oxp_status oxp_lower_result(oxp_lower *lw, oxp_val v, oxp_layout layout)
     return own_storage(lw, p, &place);
 }
 
+oxp_status oxp_lower_result_at(oxp_lower *lw, oxp_val v, const oxp_place *place)
+{
+    oxp_placed *p = oxp_lower_at(lw, v);
+    return oxp_is_placed(p) ? OXP_OK : own_storage(lw, p, place);
+}
+
 /* Does another input of the node lie in x's storage? Elementwise steps may share it in the same
  * place. */
 static bool is_shared(oxp_lower *lw, const oxp_placed *x, bool elementwise)

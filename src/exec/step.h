@@ -148,6 +148,8 @@ oxp_status oxp_lower_step(oxp_lower *lw, const char *what, const char *impl, oxp
 int oxp_lower_threads(const oxp_lower *lw);
 /* A step argument that must be destroyed with the program (oneDNN handles). */
 oxp_status oxp_lower_defer(oxp_lower *lw, void (*fn)(void *), void *ptr);
+/* Gives result v a storage of its own, dense in the order that `place` says. */
+oxp_status oxp_lower_result_at(oxp_lower *lw, oxp_val v, const oxp_place *place);
 /* The constant behind v, or NULL. */
 const oxp_tensor *oxp_lower_constant(oxp_lower *lw, oxp_val v);
 /* Declares the result of an elementwise step: the layout of the operands of the same shape

@@ -6,6 +6,7 @@
  * operands to dense rows; at last whatever oneDNN has. */
 #include "exec/dnnl/kernel.h"
 #include "exec/dnnl/matmul_shape.h"
+#include "ops/ops.h"
 
 enum {
     IN_A,
@@ -108,6 +109,43 @@ static oxp_status settle_operands(oxp_lower *lw, matmul_job *job, bool all, oxp_
     describe(lw, job, s);
     oxp_mm_collapse(s);
     return lw->status;
+}
+
+/* The only node that reads v; NULL when there are several or v is a result of the graph. */
+static const oxp_node *only_reader(const oxp_graph *g, oxp_val v)
+{
+    const oxp_node *reader = NULL;
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i] == v) return NULL;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) {
+            if (g->nodes[i]->in[k] != v) continue;
+            if (reader != NULL) return NULL;
+            reader = g->nodes[i];
+        }
+    return reader;
+}
+
+/* A product whose rows are about to be transposed with its leading axes (the heads of an attention, merged again) is
+ * written in that order at once: the kernel takes any stride between rows, and no copy follows. */
+static oxp_status declare_result(oxp_lower *lw, const matmul_job *job)
+{
+    const oxp_node *reader = only_reader(lw->program->g, job->y);
+    const oxp_shape *y = &oxp_lower_at(lw, job->y)->shape;
+    const bool plain = job->bias == OXP_NO_VAL && job->residual == OXP_NO_VAL;
+    size_t n = 0;
+    const int64_t *perm = NULL;
+    if (reader != NULL && reader->op == &oxp_op_Transpose && plain)
+        perm = oxp_attr_ints(reader, "perm", &n);
+    if (perm == NULL || n != (size_t)y->rank || perm[n - 1] != (int64_t)n - 1)
+        return oxp_lower_result(lw, job->y, OXP_LAYOUT_ROWS);
+    oxp_place place = {0};
+    int64_t stride = 1;
+    for (size_t i = n; i-- > 0;) {
+        place.stride[perm[i]] = stride;
+        stride *= y->dim[perm[i]];
+    }
+    return oxp_lower_result_at(lw, job->y, &place);
 }
 
 /* ---- building ---- */
@@ -281,7 +319,7 @@ oxp_status oxp_lower_matmul(oxp_lower *lw, const oxp_matmul *mm, const oxp_post 
     const oxp_shape *as = &oxp_lower_at(lw, a)->shape;
     if (oxp_shape_elements(as) == 0 || oxp_shape_elements(&oxp_lower_at(lw, y)->shape) == 0)
         return oxp_lower_by_ref(lw, lw->node);
-    OXP_TRY(oxp_lower_result(lw, y, OXP_LAYOUT_ROWS));
+    OXP_TRY(declare_result(lw, &job));
     const int before = oxp_threads_enter(oxp_lower_threads(lw));
     const oxp_status status = build(lw, &job);
     oxp_threads_leave(before);

@@ -167,6 +167,31 @@ static void check_attention(int64_t n)
     }
 }
 
+/* The heads of p v, merged: written where the transposition wants them, so nothing is moved. */
+static void check_merge(int64_t n)
+{
+    enum { T = 9, H = 4, D = 16 };
+    const oxp_shape p = {4, {n, H, T, T}}, v = {4, {n, H, T, D}}, merged = {3, {n, T, H * D}};
+    const int64_t perm[] = {0, 2, 1, 3};
+    const product_case mix = {.scale = 0.5};
+    fixture f;
+    oxp_cost cost;
+    fixture_init(&f);
+    const oxp_val in[4] = {fixture_input(&f, &p, 1), fixture_input(&f, &v, 2), 0, 0};
+    oxp_val y = emit_product(&f, &mix, in, "Relu", 0);
+    y = oxp_b_reshape(&f.b, oxp_b_transpose(&f.b, y, perm), &merged);
+    const char *plan = finish(&f, "merged heads", y, 0.0, &cost);
+    if (cost.reorders != 0 || cost.steps != 1) fail_msg("heads were copied\n%s", plan);
+    fixture_free(&f);
+}
+
+static void test_heads_are_merged_in_place(void **state)
+{
+    (void)state;
+    check_merge(1);
+    check_merge(2);
+}
+
 static void test_views_are_read_in_place(void **state)
 {
     (void)state;
@@ -252,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_adds),
         cmocka_unit_test(test_views_are_read_in_place),
+        cmocka_unit_test(test_heads_are_merged_in_place),
         cmocka_unit_test(test_views_that_need_a_copy),
         cmocka_unit_test(test_collapse),
     };
