@@ -4,7 +4,7 @@
  *     y = (x - mean x) / s * scale + bias
  *     y = x m + (bias - mean x m), m = scale / s       as TensorFlow writes it
  *   _GroupNorm:
- *     Reshape to (N,groups,...), layer or instance norm without scale, Reshape back, * + per channel
+ *     Reshape to (N,groups,...), layer or instance norm without scale, Reshape back, * + by channel
  *
  * Scale and bias are constants; what varies with the input (adaptive norms) stays outside. The
  * deviation may be written with Sqrt, Reciprocal or Pow. A norm over the channel axis of (N,C,H,W)
