@@ -196,10 +196,11 @@ typedef struct oxp_explain_options {
     uint64_t max_memory;        /* bytes; default: the model's */
     int top_k;                  /* predictions reported; default 3 */
     int no_optimise;            /* 1: no folding, no fusion (for comparison) */
+    int predict_only;           /* 1: predictions without attributions */
     oxp_progress_fn progress;
     void *progress_user;
 } oxp_explain_options;
-#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A compiled method on a model: reusable for any number of inputs of the same shapes and any targets; changing the target
  * recompiles nothing, changing the shapes recompiles once. */

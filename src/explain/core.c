@@ -224,7 +224,7 @@ static oxp_status plan_method(compile_state *s)
                      .n_at = s->n_at,
                      .out = out,
                      .guard = guard};
-    OXP_TRY(method->plan(&task));
+    OXP_TRY(core->settings->predict_only ? oxp_plan_score(&task) : method->plan(&task));
     OXP_TRY(b.status);
     core->touched = task.touched;
     core->n_touched = task.n_touched;

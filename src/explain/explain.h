@@ -49,6 +49,7 @@ typedef struct oxp_settings {
     int threads;
     bool double_precision; /* the plain executor */
     bool no_optimise;
+    bool predict_only; /* scores and predictions, no attributions */
     uint64_t max_memory;
     uint32_t top_k;
 } oxp_settings;

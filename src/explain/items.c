@@ -134,7 +134,7 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
     oxp_core *core = s->core;
     oxp_drive *d = &items->drive;
     const size_t count = (size_t)core->classes.count;
-    const bool one_pass = !s->params.method->drive;
+    const bool one_pass = !s->params.method->drive || s->settings.predict_only;
     double **at = OXP_NEW(ctx->scratch, double *, d->n_feeds),
            **to = OXP_NEW(ctx->scratch, double *, d->n_out + 1);
     double *seeds = OXP_NEW(ctx->scratch, double, core->width *count + 1);

@@ -1,0 +1,81 @@
+/* cli.h - what the commands share: options, messages, exit statuses. The command sees the library through onnxplain.h only. */
+#ifndef ONNXPLAIN_CLI_H
+#define ONNXPLAIN_CLI_H
+
+#include "onnxplain.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Exit statuses: done; the work failed; the command line is wrong. */
+enum { EXIT_DONE = 0, EXIT_WORK = 1, EXIT_USAGE = 2 };
+
+struct cli;
+typedef struct command {
+    const char *name, *sentence;
+    const char *help;    /* usage, options with one sentence each, examples */
+    const char *options; /* names of the options it takes, separated by blanks */
+    int (*run)(const struct cli *cli);
+} command;
+
+/* Every option of every command; which ones a command takes is in its table line. Strings are the words of the command line. */
+enum { MAX_WORDS = 256 };
+typedef struct words {
+    const char *v[MAX_WORDS];
+    size_t n;
+} words;
+
+typedef struct cli {
+    const command *cmd;
+    words args; /* MODEL INPUT... */
+    words methods, layers, wrt, set, shapes, formats;
+    const char *target, *contrast, *space, *preprocess, *layout, *labels, *out, *precision,
+        *colormap;
+    uint64_t max_memory;
+    int threads, top;
+    bool quiet, dry_run, no_optimise, json;
+    bool ops, list_layers, ir, plan, markdown;
+} cli;
+
+/* "onnxplain: ..." on standard error; one line. Returns the status, so that `return fail(...)` reads well. */
+int fail(int status, const char *fmt, ...);
+int fail_error(const oxp_error *error);        /* exit status by the error's kind */
+void note(const cli *c, const char *fmt, ...); /* standard error, unless --quiet */
+
+int parse_options(int argc, char **argv, const command *cmd,
+                  cli *out); /* EXIT_DONE or EXIT_USAGE (message printed) */
+const char *nearest(const char *wanted, const char *const *names,
+                    size_t n); /* NULL when none is near */
+
+/* Progress bar for oxp_progress_fn: on a terminal only, after half a second. */
+int show_progress(const char *what, uint64_t done, uint64_t total, void *user);
+void end_progress(void);
+
+/* Model and inputs, as predict, explain and compare need them. */
+enum { MAX_INPUTS = 16 };
+typedef struct subject {
+    oxp_model *model;
+    oxp_input *inputs[MAX_INPUTS]; /* one per model input, in order */
+    oxp_array arrays[MAX_INPUTS];
+    size_t n_inputs;
+    size_t picture;   /* the input that is a picture, or the first */
+    const char *stem; /* of the file names: that of the first INPUT */
+} subject;
+int open_model(const cli *c, subject *s);
+/* Groups: `first` is the index in c->args of the first INPUT of this group; models with several inputs take several files. */
+int load_inputs(const cli *c, subject *s, size_t first);
+void drop_inputs(subject *s);
+void close_subject(subject *s);
+size_t inputs_per_run(const subject *s);
+
+void fill_explain_options(const cli *c, const char *method, oxp_explain_options *o);
+void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to);
+/* "Egyptian cat" or "class 285". */
+const char *class_name(const subject *s, int64_t index, char buf[128]);
+/* A file-name part: letters, digits, '.', '-' and '+' stay, the rest becomes '_'. */
+void clean_name(char *text);
+
+#define COMMAND(name) extern const command command_##name;
+#include "cmds.def"
+#undef COMMAND
+
+#endif

@@ -1,0 +1,116 @@
+/* cmd_compare.c - one sheet: the input and each method's map side by side. */
+#include "cli.h"
+
+#include <string.h>
+
+enum { MAX_PANELS = 64 };
+
+typedef struct panels {
+    oxp_result *v[MAX_PANELS];
+    size_t n;
+} panels;
+
+/* A method that does not apply (no layer in a table, no rule for an operator) is left out, with the reason; other failures end the command. */
+static int add_panel(const cli *c, const subject *s, const char *method, panels *p)
+{
+    oxp_explain_options options;
+    oxp_error error = {0};
+    oxp_explainer *e;
+    fill_explain_options(c, method, &options);
+    options.params = NULL;
+    options.n_params = 0;
+    if (oxp_explainer_new(&e, s->model, &options, &error) != OXP_OK) return fail_error(&error);
+    const oxp_status status =
+        oxp_explain(&p->v[p->n], e, s->arrays, s->n_inputs, c->target, c->contrast, &error);
+    oxp_explainer_free(e);
+    if (status == OXP_OK) {
+        p->n++;
+        return EXIT_DONE;
+    }
+    if (status != OXP_EUNSUPPORTED && status != OXP_EINVAL) return fail_error(&error);
+    note(c, "%s does not apply: %s", method, error.message);
+    return EXIT_DONE;
+}
+
+static int write_sheet(const cli *c, const subject *s, const panels *p)
+{
+    char path[4096];
+    oxp_error error = {0};
+    oxp_blob *blob;
+    oxp_render_options options = OXP_RENDER_OPTIONS_INIT;
+    options.colormap = c->colormap;
+    if (p->n == 0) return fail(EXIT_WORK, "no method applies to this model and input");
+    if (oxp_render_sheet(&blob, (const oxp_result *const *)p->v, p->n, 0, s->inputs[s->picture],
+                         &options, &error) != OXP_OK)
+        return fail_error(&error);
+    if (c->out && (strcmp(c->out, "-") == 0 ||
+                   (strlen(c->out) > 4 && strcmp(c->out + strlen(c->out) - 4, ".png") == 0)))
+        snprintf(path, sizeof path, "%s", c->out);
+    else
+        snprintf(path, sizeof path, "%s%s%s.compare.png", c->out ? c->out : "",
+                 c->out && *c->out ? "/" : "", s->stem);
+    const oxp_status status =
+        oxp_write_file(path, oxp_blob_data(blob), oxp_blob_size(blob), &error);
+    oxp_blob_free(blob);
+    if (status != OXP_OK) return fail_error(&error);
+    if (strcmp(path, "-") != 0) note(c, "wrote %s", path);
+    return EXIT_DONE;
+}
+
+static int run(const cli *c)
+{
+    subject s = {0};
+    panels p = {.n = 0};
+    int status = open_model(c, &s);
+    if (status == EXIT_DONE && c->args.n < 2)
+        status = fail(EXIT_USAGE, "compare needs an INPUT; see onnxplain compare --help");
+    if (status == EXIT_DONE) status = load_inputs(c, &s, 1);
+    if (status == EXIT_DONE && c->args.n > 1 + s.n_inputs)
+        status = fail(EXIT_USAGE, "compare takes one input, found %zu files", c->args.n - 1);
+    const bool all =
+        c->methods.n == 0 || (c->methods.n == 1 && strcmp(c->methods.v[0], "all") == 0);
+    const size_t n = all ? oxp_method_count() : c->methods.n;
+    for (size_t i = 0; status == EXIT_DONE && i < n && p.n < MAX_PANELS; i++) {
+        const char *name = all ? oxp_method_get(i)->name : c->methods.v[i];
+        if (oxp_method_find(name) < 0)
+            status = fail(EXIT_USAGE, "there is no method '%s'; see onnxplain methods", name);
+        else
+            status = add_panel(c, &s, name, &p);
+        if (status == EXIT_DONE && p.n == 1 && i == 0 && !c->quiet)
+            print_top(&s, p.v[0], 0, c->out && strcmp(c->out, "-") == 0 ? stderr : stdout);
+    }
+    end_progress();
+    if (status == EXIT_DONE) status = write_sheet(c, &s, &p);
+    for (size_t i = 0; i < p.n; i++) oxp_result_free(p.v[i]);
+    close_subject(&s);
+    return status;
+}
+
+const command command_compare = {
+    .name = "compare",
+    .sentence = "one sheet with every method's map side by side",
+    .options = "--method --target --contrast --space --layer --preprocess --layout --shape "
+               "--labels --out --colormap --threads --max-memory "
+               "--precision --quiet",
+    .run = run,
+    .help = "usage: onnxplain compare MODEL INPUT [options]\n\n"
+            "Writes STEM.compare.png: the input and the map of each method, titled, with a colour "
+            "bar.\n"
+            "Methods that do not apply to the model are left out, with the reason.\n\n"
+            "  --method A,B       default: all; onnxplain methods lists them\n"
+            "  --target T         a class number or label, top1 (default), top2 ...\n"
+            "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
+            "  --space S          logit (default), prob or output\n"
+            "  --layer L          tensor name for layer methods\n"
+            "  --preprocess P     imagenet, caffe, tf, unit, none, a .json file, or key=value;...\n"
+            "  --layout L         axes of the input, like NCHW or NHWC\n"
+            "  --shape NAME=DIMS  sizes of symbolic axes\n"
+            "  --labels FILE      class names\n"
+            "  --out DIR|FILE|-   where (default: the current folder)\n"
+            "  --colormap NAME    heat, ember, ocean, grey, blue-red, purple-green\n"
+            "  --threads N, --max-memory B, --precision P, --quiet   as for explain\n\n"
+            "examples:\n"
+            "  onnxplain compare models/efficientnet-lite0.onnx photos/coffee.png\n"
+            "  onnxplain compare model.onnx photo.jpg --method saliency,guided-backprop,grad-cam "
+            "--target tabby --out sheet.png\n",
+};
