@@ -23,6 +23,15 @@
 #define OXP_SIMD
 #endif
 
+/* The largest of a loop's floats, in lanes. clang keeps the order of floats that may be NaN, warns
+ * that it could not do what the pragma says, and is better left to itself. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define OXP_SIMD_MAX(m) OXP_PRAGMA(omp simd reduction(max : m))
+#define OXP_PRAGMA(x)   _Pragma(#x)
+#else
+#define OXP_SIMD_MAX(m)
+#endif
+
 #define OXP_COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 #define OXP_UNUSED(x) ((void)(x))
 

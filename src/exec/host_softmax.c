@@ -19,7 +19,7 @@ typedef struct softmax_args {
 OXP_SIMD static float row_max(const float *x, int64_t n)
 {
     float m = -INFINITY;
-#pragma omp simd reduction(max : m)
+    OXP_SIMD_MAX(m)
     for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
     return m;
 }

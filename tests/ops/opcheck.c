@@ -46,7 +46,7 @@ static const char *lacks(const oxp_op *op)
 
 static void run_row(runner *r, const char *row, const char *file, int line)
 {
-    oxp_error error = {OXP_OK};
+    oxp_error error = {.code = OXP_OK};
     oxp_arena *arena = oxp_arena_new(NULL), *scratch = oxp_arena_new(NULL);
     oxp_ctx ctx = {.error = &error, .scratch = scratch};
     op_case c;

@@ -70,7 +70,7 @@ static void defaults_are_valid(void **state)
             fail_msg("method %s counts parameters but declares none", m->info.name);
         for (size_t i = 0; i < m->info.param_count; i++) {
             const oxp_param_info *p = &m->params[i];
-            oxp_error error = {OXP_OK};
+            oxp_error error = {.code = OXP_OK};
             oxp_arena *scratch = oxp_arena_new(NULL);
             assert_non_null(scratch);
             oxp_ctx ctx = {.error = &error, .scratch = scratch};
