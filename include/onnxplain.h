@@ -152,6 +152,9 @@ typedef struct oxp_method_info {
     int is_signed;     /* the map has meaningful signs: shown with a diverging colour map */
     int is_contrastive; /* explains a difference of two targets */
     size_t param_count;
+    const char *equals;   /* the peer (and variant) whose numbers it gives, "" if none has it */
+    const char *cost;     /* forward and backward passes per item, e.g. "1 forward, 1 backward" */
+    const char *weakness; /* what it is known not to show, and which sanity checks it fails */
 } oxp_method_info;
 
 OXP_API size_t oxp_method_count(void);

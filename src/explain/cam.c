@@ -111,7 +111,11 @@ const oxp_method oxp_method_grad_cam = {
          .sentence =
              "Where the layer's features that raise the score are active: coarse, class-specific.",
          .definition = "w_k = mean of dY/dA_k over positions; map = relu(sum_k w_k A_k)",
-         .paper = "Selvaraju et al. 2017, arXiv:1610.02391"},
+         .paper = "Selvaraju et al. 2017, arXiv:1610.02391",
+         .equals =
+             "pytorch-grad-cam GradCAM before its normalisation; Captum LayerGradCam with relu",
+         .cost = "1 forward, backward down to the layer",
+         .weakness = "coarse; a mean of gradients can hide what single positions do"},
     .params = cam_params,
     .flags = OXP_METHOD_LAYER,
     .channels = OXP_CHANNELS_NONE,
@@ -128,7 +132,11 @@ const oxp_method oxp_method_grad_cam_pp = {
                          "several objects of one class.",
              .definition = "w_k = sum of relu(g) g^2 / (2 g^2 + S_k g^3); map = relu(sum_k w_k "
                            "A_k); S_k = sum of A_k",
-             .paper = "Chattopadhay et al. 2018, arXiv:1710.11063"},
+             .paper = "Chattopadhay et al. 2018, arXiv:1710.11063",
+             .equals =
+                 "pytorch-grad-cam GradCAMPlusPlus with variant=pgc; xplique with variant=xplique",
+             .cost = "1 forward, backward down to the layer",
+             .weakness = "coarse; its weights assume activations that are not negative"},
     .params = plus_params,
     .flags = OXP_METHOD_LAYER,
     .channels = OXP_CHANNELS_NONE,

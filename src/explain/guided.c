@@ -110,7 +110,11 @@ const oxp_method oxp_method_guided_backprop = {
              .sentence = "The gradient through active units that help the score only: sharp, but "
                          "weakly tied to the class.",
              .definition = "the gradient with dx = max(dy,0) . f'(x) . 1[x>0] at every rectifier",
-             .paper = "Springenberg et al. 2015, arXiv:1412.6806"},
+             .paper = "Springenberg et al. 2015, arXiv:1412.6806",
+             .equals = "Captum GuidedBackprop, Zennit, PAIR (on Relu)",
+             .cost = "1 forward, 1 backward",
+             .weakness = "fails the model randomisation test: close to an edge detector, weakly "
+                         "tied to class and weights"},
     .params = params,
     .channels = OXP_CHANNELS_MAX,
     .features = OXP_CHANNELS_L2,
@@ -125,7 +129,10 @@ const oxp_method oxp_method_deconvnet = {
                          "excite the score.",
              .definition =
                  "the gradient with dx = max(dy,0) at every rectifier, forward mask ignored",
-             .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
+             .paper = "Zeiler, Fergus 2014, arXiv:1311.2901",
+             .equals = "Captum Deconvolution, Zennit",
+             .cost = "1 forward, 1 backward",
+             .weakness = "fails the model randomisation test"},
     .params = params,
     .channels = OXP_CHANNELS_MAX,
     .features = OXP_CHANNELS_L2,

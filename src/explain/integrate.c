@@ -195,7 +195,10 @@ const oxp_method oxp_method_integrated_gradients = {
                  "Each input value's share of the score's change from a baseline: shares add up.",
              .definition =
                  "(x - x0) . integral over a of dY/dx at x0 + a (x - x0); map: sum over channels",
-             .paper = "Sundararajan, Taly, Yan 2017, arXiv:1703.01365"},
+             .paper = "Sundararajan, Taly, Yan 2017, arXiv:1703.01365",
+             .equals = "Captum IntegratedGradients (gausslegendre)",
+             .cost = "steps forward, steps backward",
+             .weakness = "depends on the baseline; noisy along the path in deep networks"},
     .params = params,
     .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS,
     .channels = OXP_CHANNELS_SUM,

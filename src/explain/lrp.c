@@ -153,7 +153,10 @@ const oxp_method oxp_method_lrp = {
                  "The score itself, handed down layer by layer to the inputs that produced it.",
              .definition = "R_x = x . J^T (R / (z + epsilon sign z)) at linear layers, R unchanged "
                            "at activations",
-             .paper = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"},
+             .paper = "Bach et al. 2015, doi:10.1371/journal.pone.0130140",
+             .equals = "Zennit Epsilon, Captum LRP with EpsilonRule",
+             .cost = "1 forward, 1 backward",
+             .weakness = "biases absorb relevance; on ReLU networks close to input x gradient"},
     .params = params,
     .flags = OXP_METHOD_SIGNED,
     .channels = OXP_CHANNELS_SUM,

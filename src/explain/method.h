@@ -3,6 +3,7 @@
  *   plan    extends the forward graph by what one pass must compute: one value per tensor that is
  *           attributed to
  *   drive   the host loop over passes: NULL for methods that need exactly one
+ *   finish  host work on each raw row afterwards (a decomposition, another shape): NULL for most
  *
  * Both see only this header. A pass works on rows: a row is one item's tensors with its own target,
  * so a method that needs many evaluations per item (integration steps, noise samples, windows)
@@ -35,6 +36,7 @@ typedef enum oxp_channels {
 
 typedef struct oxp_task oxp_task;
 typedef struct oxp_drive oxp_drive;
+typedef struct oxp_finish oxp_finish;
 
 struct oxp_method {
     oxp_method_info info;
@@ -44,6 +46,7 @@ struct oxp_method {
     oxp_channels features; /* default reduction for embeddings of tokens */
     oxp_status (*plan)(oxp_task *t);
     oxp_status (*drive)(oxp_drive *d);
+    oxp_status (*finish)(oxp_finish *f); /* NULL: what drive left is the attribution */
     const char *guard; /* what a negative oxp_task.guard means; NULL when the method sets none */
 };
 
@@ -82,6 +85,19 @@ typedef struct oxp_roles {
     int n_grid;
     int64_t grid[3]; /* tokens: what T - prefix unfolds to; n_grid 0: not a grid */
 } oxp_roles;
+
+/* Work on the host after the passes, one item and one output at a time: decompositions, post-processing, other shapes. */
+struct oxp_finish {
+    oxp_ctx *ctx;
+    oxp_arena *arena; /* for `out` */
+    const oxp_params *params;
+    const oxp_roles *roles; /* of the tensor attributed to */
+    oxp_shape in_shape;     /* of one row, as the plan made it */
+    const double *in;
+    uint32_t item;
+    oxp_shape out_shape; /* to fill; the same for every item */
+    double *out;         /* to fill */
+};
 
 struct oxp_task {
     oxp_ctx *ctx;

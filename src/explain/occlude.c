@@ -175,7 +175,10 @@ const oxp_method oxp_method_occlusion = {
          .sentence =
              "How much the score falls when a window of the input is hidden: no gradient involved.",
          .definition = "Y(x) - Y(x with a window replaced), overlapping windows averaged",
-         .paper = "Zeiler, Fergus 2014, arXiv:1311.2901"},
+         .paper = "Zeiler, Fergus 2014, arXiv:1311.2901",
+         .equals = "Captum Occlusion",
+         .cost = "1 forward per window, 1 for the input",
+         .weakness = "sees only what one window covers; the replacement may be an unlikely input"},
     .params = params,
     .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS,
     .channels = OXP_CHANNELS_MEAN,

@@ -32,15 +32,45 @@ static int input_grid(const oxp_core *core, int64_t dims[3])
     return 0;
 }
 
+/* Runs the method's host work on every row of output o; `made` becomes what is shown instead. */
+static oxp_status finish_rows(oxp_ctx *ctx, const oxp_session *s, const oxp_items *items, size_t o,
+                              oxp_core_out *made, const double **rows)
+{
+    const oxp_params *p = &s->params;
+    const oxp_method *kind = p->inner ? p->inner : p->method;
+    *made = s->core->outs[o];
+    *rows = items->drive.out[o];
+    if (!kind->finish || made->output == SIZE_MAX) return OXP_OK;
+    double *all = NULL;
+    const size_t n = items->drive.n_items, in_count = (size_t)made->count;
+    for (size_t i = 0; i < n; i++) {
+        oxp_finish f = {.ctx = ctx, .arena = ctx->scratch, .params = p, .roles = &made->roles};
+        f.in_shape = s->core->outs[o].row;
+        f.in = items->drive.out[o] + i * in_count;
+        f.item = (uint32_t)i;
+        OXP_TRY(kind->finish(&f));
+        made->row = f.out_shape;
+        made->count = oxp_shape_elements(&f.out_shape);
+        if (!all) all = oxp_arena_alloc(ctx->scratch, n * (size_t)made->count + 1, sizeof(double));
+        OXP_NOMEM_IF(ctx, all);
+        memcpy(all + i * (size_t)made->count, f.out, (size_t)made->count * sizeof(double));
+    }
+    *rows = all;
+    return OXP_OK;
+}
+
 static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
                            size_t o, oxp_attributed *map)
 {
-    const oxp_core_out *out = &s->core->outs[o];
+    oxp_core_out made;
+    const oxp_core_out *out = &made;
     const oxp_drive *d = &items->drive;
+    const double *rows;
+    OXP_TRY(finish_rows(ctx, s, items, o, &made, &rows));
     const size_t total = d->n_items * (size_t)out->count;
     for (size_t i = 0; i < total; i++)
-        OXP_FAIL_IF(ctx, !isfinite(d->out[o][i]), OXP_EINVAL,
-                    "the attribution of '%s' is not finite%s", out->tensor,
+        OXP_FAIL_IF(ctx, !isfinite(rows[i]), OXP_EINVAL, "the attribution of '%s' is not finite%s",
+                    out->tensor,
                     s->params.method == &oxp_method_grad_cam_pp
                         ? ": the paper's denominator vanishes for layers with negative "
                           "activations; choose --set variant=pgc"
@@ -52,14 +82,14 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     int64_t dims[3];
     const int n_dims = input_grid(s->core, dims);
     oxp_reduced reduced;
-    OXP_TRY(oxp_reduce_map(ctx, ctx->scratch, &s->params, out, d->out[o], d->n_items, dims, n_dims,
+    OXP_TRY(oxp_reduce_map(ctx, ctx->scratch, &s->params, out, rows, d->n_items, dims, n_dims,
                            &reduced));
     map->tensor = oxp_arena_strdup(arena, out->tensor);
     OXP_NOMEM_IF(ctx, map->tensor);
     map->reduction = reduced.name;
     map->is_signed = reduced.is_signed;
-    OXP_TRY(to_tensor(ctx, arena, s->settings.double_precision ? OXP_F64 : OXP_F32, &shape,
-                      d->out[o], &map->raw));
+    OXP_TRY(to_tensor(ctx, arena, s->settings.double_precision ? OXP_F64 : OXP_F32, &shape, rows,
+                      &map->raw));
     return to_tensor(ctx, arena, OXP_F32, &reduced.shape, reduced.data, &map->map);
 }
 
