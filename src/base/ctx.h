@@ -27,7 +27,7 @@ typedef struct oxp_ctx {
 } oxp_ctx;
 
 oxp_status oxp_ctx_fail(oxp_ctx *ctx, oxp_status code, const char *fmt, ...) OXP_PRINTF(3, 4);
-/* topic: "compile", "dispatch", "profile", "grad" ... Cheap when nobody listens. */
+/* topic: "import", "compile", "dispatch" or "profile". Cheap when nobody listens. */
 void oxp_ctx_log(oxp_ctx *ctx, const char *topic, const char *fmt, ...) OXP_PRINTF(3, 4);
 /* Reports done of total; OXP_ECANCELLED when the caller asked to stop. */
 oxp_status oxp_ctx_progress(oxp_ctx *ctx, const char *what, uint64_t done, uint64_t total);

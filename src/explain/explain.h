@@ -21,7 +21,7 @@ typedef struct oxp_net {
 
 typedef enum oxp_space { OXP_SPACE_LOGIT, OXP_SPACE_PROB, OXP_SPACE_OUTPUT } oxp_space;
 
-/* What is asked: one scalar per item. Text is parsed by oxp_target_parse (explain/target.h). */
+/* What is asked: one scalar per item. Text is parsed in api/. */
 typedef enum oxp_target_kind {
     OXP_TARGET_TOP,     /* the class with the k-th largest score, found at run time */
     OXP_TARGET_CLASS,   /* a class index */

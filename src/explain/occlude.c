@@ -53,7 +53,7 @@ static void make_windows(const oxp_drive *d, size_t f, windows *w)
     }
 }
 
-/* Calls visit for every element of the row that window number `number` covers. */
+/* For every element of the row that window number `number` covers: data = value, sum += value and one more hit (NULL: not). */
 static void for_window(const oxp_shape *row, const windows *w, int64_t number, double *data,
                        double value, double *sum, double *hits)
 {

@@ -78,7 +78,7 @@ static oxp_status explain(test_net *t, const test_ask *ask, const oxp_tensor *in
                         .double_precision = !ask->fused,
                         .no_optimise = ask->no_optimise,
                         .top_k = 3};
-    assert_non_null(set.method);
+    if (!set.method) fail_msg("there is no method '%s' in src/explain/methods.def", ask->method);
     while (set.n_params < 6 && ask->params[set.n_params]) set.n_params++;
     for (; set.n_layers < 4 && ask->layers[set.n_layers]; set.n_layers++)
         layers[set.n_layers] = test_net_val(t, ask->layers[set.n_layers]);
