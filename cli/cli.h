@@ -75,7 +75,7 @@ const char *class_name(const subject *s, int64_t index, char buf[128]);
 void clean_name(char *text);
 
 #define COMMAND(name) extern const command command_##name;
-#include "cmds.def"
+#include "cli/cmds.def"
 #undef COMMAND
 
 #endif

@@ -1,5 +1,5 @@
 /* cmd_compare.c - one sheet: the input and each method's map side by side. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <string.h>
 

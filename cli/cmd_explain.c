@@ -1,5 +1,5 @@
 /* cmd_explain.c - runs methods on inputs and writes what they found. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <stdlib.h>

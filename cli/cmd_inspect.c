@@ -1,5 +1,5 @@
 /* cmd_inspect.c - what a model holds and what can be explained in it. */
-#include "cli.h"
+#include "cli/cli.h"
 
 static int print_view(const cli *c, const subject *s, const char *view)
 {

@@ -1,5 +1,5 @@
 /* cmd_methods.c - the methods, and one method's parameters, definition and paper: loops over the library's declarations. */
-#include "cli.h"
+#include "cli/cli.h"
 
 static void print_list(void)
 {

@@ -1,5 +1,5 @@
 /* cmd_predict.c - the model's top classes for each input. */
-#include "cli.h"
+#include "cli/cli.h"
 
 static int predict_one(const cli *c, subject *s, size_t first)
 {

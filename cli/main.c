@@ -1,12 +1,12 @@
 /* main.c - finds the command, prints help and versions. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <stdarg.h>
 #include <string.h>
 
 static const command *const table[] = {
 #define COMMAND(name) &command_##name,
-#include "cmds.def"
+#include "cli/cmds.def"
 #undef COMMAND
 };
 enum { COMMANDS = sizeof table / sizeof table[0] };

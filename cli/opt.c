@@ -1,5 +1,5 @@
 /* opt.c - the command line: one table of options, each with the commands' own list of which apply. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* progress.c - one line that fills up, on a terminal, for work that takes longer than half a second. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <string.h>
 #include <time.h>

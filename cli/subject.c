@@ -1,5 +1,5 @@
 /* subject.c - the model and the inputs that a command works on. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <ctype.h>
 #include <stdlib.h>
