@@ -75,9 +75,14 @@ bool oxp_param_given(const oxp_params *p, const char *name); /* not left at its 
 
 /* ---- planning ---- */
 
+/* How sure the roles are, and from what: nothing tells (then channels first is assumed), a
+ * convolution and the like, or a layer norm and the like. */
+typedef enum oxp_axes { OXP_AXES_UNKNOWN, OXP_AXES_CHANNELS, OXP_AXES_FEATURES } oxp_axes;
+
 /* What kind of axes a tensor has. Spatial axes are those of the picture, volume, series or token
  * grid. */
 typedef struct oxp_roles {
+    oxp_axes axes;
     int channel;               /* axis, -1: none */
     int n_spatial, spatial[3]; /* axes */
     bool tokens;               /* (N,T,D): spatial = the token axis; channel = D */
