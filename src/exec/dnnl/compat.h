@@ -104,10 +104,15 @@ static inline void oxp_md_describe(oxp_md_ref m, oxp_md_key *key)
 
 /* ---- the implementations that oneDNN offers for one operation, best first ---- */
 
-typedef struct oxp_offers {
-    dnnl_primitive_desc_t pd; /* the one at hand, or NULL */
+typedef struct oxp_offers {     /* stays where it is: 2.6 keeps pointers to desc and hint */
+    dnnl_primitive_desc_t pd;   /* the one at hand, or NULL */
+    dnnl_primitive_desc_t hint; /* of a backward pass: the forward one */
 #if DNNL_VERSION_MAJOR < 3
     dnnl_primitive_desc_iterator_t it;
+    union {
+        dnnl_convolution_desc_t conv;
+        dnnl_matmul_desc_t matmul;
+    } desc;
 #endif
 } oxp_offers;
 
@@ -121,7 +126,8 @@ static inline dnnl_status_t oxp_offers_next(oxp_offers *o)
 static inline void oxp_offers_free(oxp_offers *o)
 {
     if (o->pd != NULL) dnnl_primitive_desc_destroy(o->pd);
-    o->pd = NULL;
+    if (o->hint != NULL) dnnl_primitive_desc_destroy(o->hint);
+    o->pd = o->hint = NULL;
 }
 
 #else
@@ -139,16 +145,16 @@ static inline void oxp_offers_free(oxp_offers *o)
 {
     if (o->pd != NULL) dnnl_primitive_desc_destroy(o->pd);
     if (o->it != NULL) dnnl_primitive_desc_iterator_destroy(o->it);
-    o->pd = NULL;
+    if (o->hint != NULL) dnnl_primitive_desc_destroy(o->hint);
+    o->pd = o->hint = NULL;
     o->it = NULL;
 }
 
-static inline dnnl_status_t oxp_offers_start(oxp_offers *o, const_dnnl_op_desc_t desc,
-                                             const_dnnl_primitive_attr_t attr, dnnl_engine_t engine,
-                                             const_dnnl_primitive_desc_t hint)
+static inline dnnl_status_t oxp_offers_start(oxp_offers *o, const_dnnl_primitive_attr_t attr,
+                                             dnnl_engine_t engine)
 {
     const dnnl_status_t status =
-        dnnl_primitive_desc_iterator_create(&o->it, desc, attr, engine, hint);
+        dnnl_primitive_desc_iterator_create(&o->it, &o->desc, attr, engine, o->hint);
     if (status != dnnl_success) return status;
     o->pd = dnnl_primitive_desc_iterator_fetch(o->it);
     return o->pd != NULL ? dnnl_success : dnnl_unimplemented;
@@ -163,7 +169,6 @@ typedef struct oxp_conv_desc { /* of the forward convolution, whichever directio
     dnnl_dims_t strides, dilates, pad_begin, pad_end; /* dilates: 0 is dense */
 } oxp_conv_desc;
 
-/* bias NULL and no attributes: a hint for the backward pass will do. */
 static inline dnnl_status_t oxp_offers_conv(oxp_offers *o, dnnl_engine_t engine,
                                             const_dnnl_primitive_attr_t attr,
                                             const oxp_conv_desc *c)
@@ -173,29 +178,33 @@ static inline dnnl_status_t oxp_offers_conv(oxp_offers *o, dnnl_engine_t engine,
         &o->pd, engine, dnnl_forward_inference, dnnl_convolution_direct, c->src, c->weights,
         c->bias, c->dst, c->strides, c->dilates, c->pad_begin, c->pad_end, attr);
 #else
-    dnnl_convolution_desc_t d;
     const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &d, dnnl_forward_inference, dnnl_convolution_direct, c->src, c->weights, c->bias, c->dst,
-        c->strides, c->dilates, c->pad_begin, c->pad_end);
-    return status == dnnl_success ? oxp_offers_start(o, &d, attr, engine, NULL) : status;
+        &o->desc.conv, dnnl_forward_inference, dnnl_convolution_direct, c->src, c->weights, c->bias,
+        c->dst, c->strides, c->dilates, c->pad_begin, c->pad_end);
+    return status == dnnl_success ? oxp_offers_start(o, attr, engine) : status;
 #endif
 }
 
+/* From dst to src. A backward pass wants a forward one as a hint. */
 static inline dnnl_status_t oxp_offers_conv_back(oxp_offers *o, dnnl_engine_t engine,
                                                  const_dnnl_primitive_attr_t attr,
-                                                 const oxp_conv_desc *c,
-                                                 const_dnnl_primitive_desc_t hint)
+                                                 const oxp_conv_desc *c)
 {
+    oxp_offers forward = {0};
+    dnnl_status_t status = oxp_offers_conv(&forward, engine, NULL, c);
+    o->hint = forward.pd;
+    forward.pd = NULL;
+    oxp_offers_free(&forward);
+    if (status != dnnl_success) return status;
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_data_primitive_desc_create(
         &o->pd, engine, dnnl_convolution_direct, c->src, c->weights, c->dst, c->strides, c->dilates,
-        c->pad_begin, c->pad_end, hint, attr);
+        c->pad_begin, c->pad_end, o->hint, attr);
 #else
-    dnnl_convolution_desc_t d;
-    const dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(
-        &d, dnnl_convolution_direct, c->src, c->weights, c->dst, c->strides, c->dilates,
+    status = dnnl_dilated_convolution_backward_data_desc_init(
+        &o->desc.conv, dnnl_convolution_direct, c->src, c->weights, c->dst, c->strides, c->dilates,
         c->pad_begin, c->pad_end);
-    return status == dnnl_success ? oxp_offers_start(o, &d, attr, engine, hint) : status;
+    return status == dnnl_success ? oxp_offers_start(o, attr, engine) : status;
 #endif
 }
 
@@ -206,9 +215,8 @@ static inline dnnl_status_t oxp_offers_matmul(oxp_offers *o, dnnl_engine_t engin
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_matmul_primitive_desc_create(&o->pd, engine, src, weights, bias, dst, attr);
 #else
-    dnnl_matmul_desc_t d;
-    const dnnl_status_t status = dnnl_matmul_desc_init(&d, src, weights, bias, dst);
-    return status == dnnl_success ? oxp_offers_start(o, &d, attr, engine, NULL) : status;
+    const dnnl_status_t status = dnnl_matmul_desc_init(&o->desc.matmul, src, weights, bias, dst);
+    return status == dnnl_success ? oxp_offers_start(o, attr, engine) : status;
 #endif
 }
 

@@ -146,12 +146,8 @@ static dnnl_status_t offer(oxp_lower *lw, const oxp_conv_form *f, dnnl_primitive
 {
     const oxp_dnnl *dnnl = lw->f->dnnl;
     *o = (oxp_offers){0};
-    if (!f->backward) return oxp_offers_conv(o, dnnl->engine, attr, d);
-    oxp_offers hint = {0};
-    dnnl_status_t status = oxp_offers_conv(&hint, dnnl->engine, NULL, d);
-    if (status == dnnl_success) status = oxp_offers_conv_back(o, dnnl->engine, attr, d, hint.pd);
-    oxp_offers_free(&hint);
-    return status;
+    return f->backward ? oxp_offers_conv_back(o, dnnl->engine, attr, d)
+                       : oxp_offers_conv(o, dnnl->engine, attr, d);
 }
 
 /* An implementation of the form: a fast one, or with `slow_too` the first there is. *o is empty when there is none.
