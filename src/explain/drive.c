@@ -34,8 +34,7 @@ static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const 
     double **at = OXP_NEW(tmp, double *, d->n_feeds), **to = OXP_NEW(tmp, double *, d->n_out + 1);
     double *rows = OXP_NEW(tmp, double, n *count + 1), *seeds = OXP_NEW(tmp, double, n *count + 1);
     OXP_FAIL_IF(d->ctx, !at || !to || !rows || !seeds, OXP_ENOMEM, "out of memory");
-    for (size_t f = 0; f < d->n_feeds; f++)
-        at[f] = feed[f] + (core->feeds[f].shared ? 0 : first * (size_t)d->count[f]);
+    for (size_t f = 0; f < d->n_feeds; f++) at[f] = feed[f] + first * (size_t)d->count[f];
     for (size_t o = 0; out && o < d->n_out; o++) to[o] = out[o] + first * (size_t)d->out_count[o];
     OXP_TRY(oxp_core_forward(d->ctx, core, n, at, rows, NULL));
     for (size_t r = 0; r < n; r++) {

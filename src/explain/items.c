@@ -4,17 +4,20 @@
 #include <math.h>
 #include <string.h>
 
-/* Model inputs as doubles; a batched input has n rows, a shared one a single row. */
-static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *inputs,
-                             size_t n_inputs, double ***out)
+/* Model inputs as doubles, n_items rows each: what the items share is there once per item. */
+static oxp_status input_rows(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
+                             const oxp_tensor *inputs, size_t n_items, double ***out)
 {
-    *out = OXP_NEW(arena, double *, n_inputs);
+    *out = OXP_NEW(arena, double *, s->n_inputs);
     OXP_NOMEM_IF(ctx, *out);
-    for (size_t i = 0; i < n_inputs; i++) {
-        const int64_t n = oxp_shape_elements(&inputs[i].shape);
-        (*out)[i] = oxp_arena_alloc(arena, (size_t)n + 1, sizeof(double));
-        OXP_NOMEM_IF(ctx, (*out)[i]);
-        oxp_convert((*out)[i], OXP_F64, inputs[i].data, inputs[i].dtype, n);
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const size_t n = (size_t)oxp_shape_elements(&inputs[i].shape);
+        const size_t copies = s->shapes[i].shared ? n_items : 1;
+        double *rows = oxp_arena_alloc(arena, n * copies + 1, sizeof(double));
+        OXP_NOMEM_IF(ctx, rows);
+        oxp_convert(rows, OXP_F64, inputs[i].data, inputs[i].dtype, (int64_t)n);
+        for (size_t k = 1; k < copies; k++) memcpy(rows + k * n, rows, n * sizeof(double));
+        (*out)[i] = rows;
     }
     return OXP_OK;
 }
@@ -29,7 +32,7 @@ static oxp_status head_rows(oxp_ctx *ctx, oxp_session *s, size_t n, double *cons
     for (size_t first = 0; first < n; first += head->width) {
         const size_t rows = n - first < head->width ? n - first : head->width;
         for (size_t f = 0; f < head->n_feeds; f++)
-            at[f] = feed[f] + (head->feeds[f].shared ? 0 : first * (size_t)head->feeds[f].count);
+            at[f] = feed[f] + first * (size_t)head->feeds[f].count;
         for (size_t o = 0; o < head->n_outs; o++)
             to[o] = feed[head->n_feeds + o] + first * (size_t)head->outs[o].count;
         OXP_TRY(oxp_core_forward(ctx, head, rows, at, NULL, NULL));
@@ -50,7 +53,7 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     int *out_of = OXP_NEW(arena, int, core->n_feeds);
     OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
                 "out of memory");
-    OXP_TRY(input_rows(ctx, arena, inputs, s->n_inputs, &given));
+    OXP_TRY(input_rows(ctx, s, arena, inputs, d->n_items, &given));
     for (size_t f = 0; f < core->n_feeds; f++) {
         count[f] = core->feeds[f].count;
         row[f] = core->feeds[f].row;
@@ -141,8 +144,7 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
     OXP_FAIL_IF(ctx, !at || !to || !seeds, OXP_ENOMEM, "out of memory");
     for (size_t first = 0; first < d->n_items; first += core->width) {
         const size_t n = d->n_items - first < core->width ? d->n_items - first : core->width;
-        for (size_t f = 0; f < d->n_feeds; f++)
-            at[f] = d->feed[f] + (core->feeds[f].shared ? 0 : first * (size_t)d->count[f]);
+        for (size_t f = 0; f < d->n_feeds; f++) at[f] = d->feed[f] + first * (size_t)d->count[f];
         for (size_t o = 0; o < d->n_out; o++) to[o] = d->out[o] + first * (size_t)d->out_count[o];
         OXP_TRY(oxp_core_forward(ctx, core, n, at, items->top_rows + first * count,
                                  items->prob_rows + first * count));

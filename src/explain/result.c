@@ -13,12 +13,12 @@ static oxp_status to_tensor(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, con
     return OXP_OK;
 }
 
-/* (N, row...), or the row alone for inputs without a batch axis. */
+/* (N, row...), or the row alone for one item of an input without a batch axis. */
 static oxp_shape raw_shape(const oxp_core_out *out, size_t n, bool shared)
 {
     oxp_shape s = {.rank = out->row.rank + 1, .dim = {(int64_t)n}};
     memcpy(s.dim + 1, out->row.dim, (size_t)out->row.rank * sizeof(int64_t));
-    return shared ? out->row : s;
+    return shared && n == 1 ? out->row : s;
 }
 
 /* The resolution that layers are enlarged to: that of the first input with positions. */

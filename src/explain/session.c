@@ -177,10 +177,30 @@ static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
     return oxp_core_head(ctx, s->core, s->shapes, &s->head);
 }
 
-static size_t width_for(const oxp_session *s, size_t n_items, size_t forced)
+/* Is a float input without a batch axis attributed to, or varied? Each row then needs a value (and
+ * has a gradient) of its own, so rows run one by one. */
+static bool shares_attributed(const oxp_session *s, const oxp_input_shape *shapes)
+{
+    const oxp_graph *model = s->net.graph;
+    const oxp_method *kind = s->params.inner ? s->params.inner : s->params.method;
+    const bool layered = (kind->flags & OXP_METHOD_LAYER) != 0;
+    if (layered && !(s->params.method->flags & OXP_METHOD_FEEDS)) return false;
+    for (size_t i = 0; i < model->n_inputs; i++) {
+        bool asked = layered || s->settings.n_wrt == 0;
+        for (size_t k = 0; k < s->settings.n_wrt; k++)
+            asked = asked || s->settings.wrt[k] == model->inputs[i];
+        if (asked && shapes[i].shared &&
+            oxp_dtype_is_float(oxp_value_of(model, model->inputs[i])->dtype))
+            return true;
+    }
+    return false;
+}
+
+static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, size_t n_items,
+                        size_t forced)
 {
     if (forced) return forced;
-    if (s->mixes) return 1;
+    if (s->mixes || shares_attributed(s, shapes)) return 1;
     const bool many = (s->params.method->flags & OXP_METHOD_FEEDS) != 0;
     return many || n_items > MAX_WIDTH ? MAX_WIDTH : n_items;
 }
@@ -227,7 +247,11 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     oxp_input_shape *shapes = OXP_NEW(ctx->scratch, oxp_input_shape, n_inputs + 1);
     OXP_NOMEM_IF(ctx, shapes);
     OXP_TRY(read_shapes(ctx, s, inputs, n_inputs, shapes, n_items, &forced));
-    size_t width = width_for(s, *n_items, forced);
+    OXP_FAIL_IF(ctx, forced > 1 && shares_attributed(s, shapes), OXP_EUNSUPPORTED,
+                "an input without a batch axis is shared by the %zu items of this model's batch: "
+                "name what to attribute to with --wrt",
+                forced);
+    size_t width = width_for(s, shapes, *n_items, forced);
     if (same_inputs(s, shapes, inputs, width)) return OXP_OK;
     drop_cores(s);
     s->n_inputs = n_inputs;

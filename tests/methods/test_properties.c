@@ -230,6 +230,38 @@ static void several_layers(void **state)
     test_net_close(t);
 }
 
+/* logits = (x s) w: an input that the items of a batch share is attributed to per item. */
+static void a_shared_input_has_a_map_per_item(void **state)
+{
+    OXP_UNUSED(state);
+    static const struct {
+        test_ask ask;
+        double x[6], s[6];
+    } cases[] = {
+        {{.method = "saliency"}, {4, -1, -4, 4, -1, -4}, {2, -2, 12, -2, -4, 2}},
+        {{.method = "integrated-gradients"}, {2, -1, -6, -2, -2, -1}, {2, -1, -6, -2, -2, -1}},
+        {{.method = "occlusion"}, {4, -2, -12, -4, -4, -2}, {4, -2, -12, -4, -4, -2}},
+        {{.method = "smoothgrad", .params = {"level=0", "samples=3"}},
+         {4, -1, -4, 4, -1, -4},
+         {2, -2, 12, -2, -4, 2}},
+    };
+    test_net *t = test_net_open(TOY "shared_scale.onnx");
+    const oxp_tensor in[2] = {test_npy(t, TOY "shared_scale.io/input__x.npy"),
+                              test_npy(t, TOY "shared_scale.io/input__s.npy")};
+    for (size_t i = 0; i < OXP_COUNT(cases); i++)
+        for (int fused = 0; fused < 2; fused++) {
+            test_ask ask = cases[i].ask;
+            ask.target = 1;
+            ask.fused = fused != 0;
+            const oxp_explanation e = test_explain(t, &ask, in, 2);
+            assert_int_equal(e.n_maps, 2);
+            assert_int_equal(e.n_items, 2);
+            test_close_to(&e.maps[0].raw, cases[i].x, 6, 1e-6, ask.method);
+            test_close_to(&e.maps[1].raw, cases[i].s, 6, 1e-6, ask.method);
+        }
+    test_net_close(t);
+}
+
 static void count_compiles(const char *topic, const char *line, void *user)
 {
     OXP_UNUSED(line);
@@ -299,6 +331,7 @@ int main(void)
         cmocka_unit_test(contrast_is_a_difference),
         cmocka_unit_test(integrated_gradients_add_up),
         cmocka_unit_test(a_batch_is_its_items),
+        cmocka_unit_test(a_shared_input_has_a_map_per_item),
         cmocka_unit_test(noise_has_a_seed),
         cmocka_unit_test(several_layers),
         cmocka_unit_test(targets_do_not_compile),

@@ -193,6 +193,18 @@ def cnn(name, axes, size, channels=2):
     return n
 
 
+def shared_scale():
+    """(x s) w, two items; s (3) has no batch axis."""
+    n = Net("shared_scale")
+    n.input("x", np.float32([[1, 2, 3], [-1, 4, 0.5]]), ["N", 3])
+    n.input("s", np.float32([2, 1, -1]))
+    n.node("Mul", "x,s", "scaled")
+    n.const("w", [[1, 2], [3, -1], [0.5, 4]])
+    n.node("MatMul", "scaled,w", "logits")
+    n.output("logits", dims=["N", 2])
+    return n
+
+
 def all_nets():
     ones = np.ones((3, 3))
     negative = 2 * ones
@@ -212,6 +224,7 @@ def all_nets():
         lrp_skip(),
         lrp_maxpool1d(),
         lrp_maxpool2d(),
+        shared_scale(),
         cnn("cnn1d", 1, [24]),
         cnn("cnn2d", 2, [10, 12]),
         cnn("cnn3d", 3, [6, 8, 7], channels=2),
