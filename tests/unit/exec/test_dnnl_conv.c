@@ -1,6 +1,7 @@
 /* Convolutions and their adjoints by oneDNN against the double oracle, exactly (integers), with the form
  * that must have been chosen; and what the forms promise about weights and post-operations. */
 #include "exec/dnnl/conv_form.h"
+#include "support/alloc.h"
 #include "unit/exec/dnnl_fixture.h"
 
 typedef struct conv_case {
@@ -286,6 +287,52 @@ static void test_weights_are_packed_once(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+/* Compiles and runs f's graph with allocation number fail_at failing; nothing may be left over. */
+static bool survive_failure(fixture *f, int64_t fail_at)
+{
+    oxp_test_alloc a = {.fail_at = fail_at};
+    const oxp_allocator hooks = oxp_test_alloc_hooks(&a);
+    oxp_error error = {0};
+    oxp_ctx ctx = {.error = &error, .hooks = &hooks, .scratch = oxp_arena_new(&hooks)};
+    oxp_weights *weights = oxp_weights_new(&hooks);
+    oxp_program *p = NULL;
+    const oxp_exec_options options = {.threads = 1};
+    oxp_status status = ctx.scratch != NULL && weights != NULL ? OXP_OK : OXP_ENOMEM;
+    if (status == OXP_OK) status = oxp_program_new(&ctx, f->g, weights, &options, &p);
+    for (size_t i = 0; i < f->g->n_inputs && status == OXP_OK; i++)
+        status = oxp_program_feed(&ctx, p, i, &f->data[i]);
+    if (status == OXP_OK) status = oxp_program_run(&ctx, p, 0);
+    oxp_program_free(p);
+    oxp_weights_free(weights);
+    oxp_arena_free(ctx.scratch);
+    assert_int_equal(a.live, 0);
+    assert_int_equal(status, a.failed ? OXP_ENOMEM : OXP_OK);
+    return a.failed;
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+    (void)state;
+    const size_t rows[] = {0, 2, 13, 18}; /* direct, block, flip, flip-repeat */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fixture f;
+        conv_graph s;
+        int64_t fail_at = 0;
+        const conv_case c = complete(adjoint[rows[i]]);
+        fixture_init(&f);
+        describe(&c, true, &s);
+        const oxp_val in[2] = {fixture_input(&f, &s.y, 1), fixture_const(&f, &s.w, 2)};
+        const oxp_val y = oxp_emit(&f.b, &oxp_op__ConvGradX, in, 2, s.attrs, s.n_attrs);
+        fixture_must(&f, f.b.status, "emitting");
+        fixture_must(&f, oxp_graph_add_output(&f.ctx, f.g, y), "output");
+        while (survive_failure(&f, fail_at)) fail_at++;
+        assert_true(fail_at > 5);
+        fixture_free(&f);
+    }
+}
+
 /* ---- the table of choices ---- */
 
 static void test_lift(void **state)
@@ -348,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_posts),
         cmocka_unit_test(test_posts_of_all_forms),
         cmocka_unit_test(test_weights_are_packed_once),
+        cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_lift),
         cmocka_unit_test(test_last_form_is_direct),
     };
