@@ -44,8 +44,6 @@ void fill_explain_options(const cli *c, const char *method, oxp_explain_options 
     o->n_layers = c->layers.n;
     o->wrt = c->wrt.v;
     o->n_wrt = c->wrt.n;
-    o->shapes = c->shapes.v;
-    o->n_shapes = c->shapes.n;
     o->threads = c->threads;
     o->precision = c->precision;
     o->max_memory = c->max_memory;
@@ -122,12 +120,14 @@ static int write_map(const cli *c, const subject *s, const oxp_result *r, const 
     return EXIT_DONE;
 }
 
-static int write_json(const cli *c, const oxp_result *r, const char *name)
+static int write_json(const cli *c, const subject *s, const oxp_result *r, const char *name)
 {
     oxp_error error = {0};
     oxp_text *text;
     if (!wants(c, "json")) return EXIT_DONE;
-    if (oxp_result_json(&text, r, &error) != OXP_OK) return fail_error(&error);
+    if (oxp_result_json(&text, r, (const oxp_input *const *)s->inputs, s->n_inputs, &error) !=
+        OXP_OK)
+        return fail_error(&error);
     const int status =
         write_result(c, name, "json", oxp_text_str(text), strlen(oxp_text_str(text)));
     oxp_text_free(text);
@@ -155,7 +155,7 @@ static int write_all(const cli *c, const subject *s, const oxp_result *r, const 
             const int status = write_map(c, s, r, name, m, item);
             if (status != EXIT_DONE) return status;
         }
-    return write_json(c, r, base);
+    return write_json(c, s, r, base);
 }
 
 static void print_notes(const cli *c, const oxp_result *r)
@@ -184,11 +184,12 @@ static void print_prediction(const cli *c, const subject *s, const oxp_result *r
 static int dry_run(const subject *s, oxp_explainer *e, const char *method)
 {
     oxp_error error = {0};
-    oxp_text *text;
-    if (oxp_explainer_cost(&text, e, s->arrays, s->n_inputs, &error) != OXP_OK)
+    oxp_estimate cost;
+    if (oxp_explainer_cost(&cost, e, s->arrays, s->n_inputs, &error) != OXP_OK)
         return fail_error(&error);
-    printf("%s: %s\n", method, oxp_text_str(text));
-    oxp_text_free(text);
+    printf("%s: %llu pass%s of %.3g GFLOP, workspace %.1f MB, weights %.1f MB\n", method,
+           (unsigned long long)cost.passes, cost.passes == 1 ? "" : "es", (double)cost.flops * 1e-9,
+           (double)cost.workspace_bytes * 1e-6, (double)cost.weight_bytes * 1e-6);
     return EXIT_DONE;
 }
 

@@ -10,8 +10,6 @@ static int predict_one(const cli *c, subject *s, size_t first)
     oxp_result *result;
     oxp_explain_options options = OXP_EXPLAIN_OPTIONS_INIT;
     options.method = "saliency";
-    options.shapes = c->shapes.v;
-    options.n_shapes = c->shapes.n;
     options.threads = c->threads;
     options.precision = c->precision;
     options.top_k = c->top ? c->top : 5;

@@ -93,6 +93,8 @@ int load_inputs(const cli *c, subject *s, size_t first)
         options.preprocess = c->preprocess;
         options.layout = c->layout;
         options.model_input = (int)place;
+        options.shapes = c->shapes.v;
+        options.n_shapes = c->shapes.n;
         if (oxp_input_load(&s->inputs[place], s->model, file, &options, &error) != OXP_OK)
             return fail_error(&error);
         if (i == 0) s->stem = stem_of(file);

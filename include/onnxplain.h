@@ -6,7 +6,8 @@
  *  - `oxp_x **out` results are owned by the caller and released with oxp_x_free (NULL is fine). Pointers returned by value are
  *    borrowed and live as long as the object they came from.
  *  - Option structs begin with `struct_size`; initialise them with OXP_..._INIT. A zero field always means "default".
- *  - An oxp_model is immutable and may be shared by threads; every other object is used by one thread at a time.
+ *  - An oxp_model is immutable (once its labels are loaded) and may be shared by threads; it must outlive all that is made from
+ *    it. Every other object is used by one thread at a time.
  *  - Arrays are dense, row-major, native-endian. Strings are UTF-8. */
 #ifndef ONNXPLAIN_H
 #define ONNXPLAIN_H
@@ -119,7 +120,8 @@ OXP_API size_t oxp_model_input_count(const oxp_model *model);
 OXP_API size_t oxp_model_output_count(const oxp_model *model);
 OXP_API oxp_array oxp_model_input(const oxp_model *model, size_t index);  /* data == NULL */
 OXP_API oxp_array oxp_model_output(const oxp_model *model, size_t index); /* data == NULL */
-/* Class names: from a file with one label per line or a config.json's id2label; path NULL: the sidecar, if any. */
+/* Class names: from a file with one label per line or a config.json's id2label. The sidecar's, if any, are there from the start;
+ * path NULL keeps them. */
 OXP_API oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *error);
 OXP_API const char *oxp_model_label(const oxp_model *model, int64_t index); /* NULL when unknown */
 
@@ -129,7 +131,7 @@ typedef struct oxp_text oxp_text;
 OXP_API const char *oxp_text_str(const oxp_text *text);
 OXP_API void oxp_text_free(oxp_text *text);
 
-/* view: "summary", "ops", "layers", "ir", "plan". shapes: as in oxp_explain_options. With model == NULL only "ops": the table of
+/* view: "summary", "ops", "layers", "ir", "plan". shapes: "name=1,3,224,224" for inputs with symbolic dims. With model == NULL only "ops": the table of
  * supported operators. */
 OXP_API oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view, const char *const *shapes,
                                size_t n_shapes, oxp_error *error);
@@ -185,30 +187,29 @@ typedef struct oxp_explain_options {
     const char *method;         /* default "saliency" */
     const char *const *params;  /* "name=value", n_params of them */
     size_t n_params;
-    const char *target;         /* "281", "tabby", "top1".."topK", "a[0,5]" (tensor element), "sum:tensor"; default top1 */
+    const char *target;         /* "281", "tabby", "top1".."topK", "a[0,5]" (tensor element; batch index 0 or left out), "sum:a"; default top1 */
     const char *contrast;       /* the other target, "" = runner-up, NULL = none (contrastive methods: runner-up) */
     const char *space;          /* "logit" (default), "prob", "output" */
     const char *const *layers;  /* tensor names; none: auto */
     size_t n_layers;
     const char *const *wrt;     /* tensor names to attribute to; none: the inputs */
     size_t n_wrt;
-    const char *const *shapes;  /* "name=1,3,224,224" for symbolic inputs */
-    size_t n_shapes;
     int threads;                /* default: all cores */
-    const char *precision;      /* "f32", "f64" */
+    const char *precision;      /* "f32", "f64": the double reference executor */
     uint64_t max_memory;        /* bytes; default: the model's */
     int top_k;                  /* predictions reported; default 3 */
     int no_optimise;            /* 1: no folding, no fusion (for comparison) */
-    int predict_only;           /* 1: predictions without attributions */
+    int predict_only;           /* 1: predictions without maps; the method is ignored */
     oxp_progress_fn progress;
     void *progress_user;
 } oxp_explain_options;
-#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A compiled method on a model: reusable for any number of inputs of the same shapes and any targets; changing the target
  * recompiles nothing, changing the shapes recompiles once. */
 typedef struct oxp_explainer oxp_explainer;
 typedef struct oxp_result oxp_result;
+typedef struct oxp_input oxp_input; /* a file made ready for a model: see "inputs and pictures" */
 
 OXP_API oxp_status oxp_explainer_new(oxp_explainer **out, const oxp_model *model, const oxp_explain_options *options,
                                      oxp_error *error);
@@ -217,8 +218,15 @@ OXP_API void oxp_explainer_free(oxp_explainer *explainer);
  * batch, each item its own explanation with its own target. Errors also: OXP_EINVAL (shape, class), OXP_ECANCELLED. */
 OXP_API oxp_status oxp_explain(oxp_result **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
                                const char *target, const char *contrast, oxp_error *error);
-/* What a run would cost, computed without running: passes, FLOPs, bytes (JSON). */
-OXP_API oxp_status oxp_explainer_cost(oxp_text **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
+/* What one oxp_explain on such inputs would cost: compiles, runs nothing. */
+typedef struct oxp_estimate {
+    uint64_t passes;          /* runs of the compiled graph */
+    uint64_t flops;           /* of one pass; a multiply-add counts 2 */
+    uint64_t workspace_bytes; /* planned memory of a pass, scratch included */
+    uint64_t weight_bytes;    /* packed weights, shared by all explainers of the model */
+    uint32_t steps, reorders; /* kernels per pass; copies among them made only to change a layout */
+} oxp_estimate;
+OXP_API oxp_status oxp_explainer_cost(oxp_estimate *out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
                                       oxp_error *error);
 
 /* One attribution: method x (input, --wrt tensor or layer). */
@@ -244,20 +252,25 @@ OXP_API int64_t oxp_result_target(const oxp_result *result, size_t item);   /* c
 OXP_API int64_t oxp_result_contrast(const oxp_result *result, size_t item); /* -1: none */
 OXP_API size_t oxp_result_note_count(const oxp_result *result);             /* assumptions and warnings, one line each */
 OXP_API const char *oxp_result_note(const oxp_result *result, size_t index);
-OXP_API oxp_status oxp_result_json(oxp_text **out, const oxp_result *result, oxp_error *error);
+OXP_API const char *oxp_result_method(const oxp_result *result);
+OXP_API const char *oxp_result_space(const oxp_result *result); /* what the score really is: "logit", "prob", "output" */
+/* Everything but the maps, self-describing. inputs: what was explained, for their preprocessing; may be none. */
+OXP_API oxp_status oxp_result_json(oxp_text **out, const oxp_result *result, const oxp_input *const *inputs, size_t n_inputs,
+                                   oxp_error *error);
 OXP_API void oxp_result_free(oxp_result *result);
 
 /* ---- inputs and pictures --------------------------------------------------------------------------------------- */
 
-/* A file made ready for a model: JPEG, PNG or .npy. */
-typedef struct oxp_input oxp_input;
+/* Of an oxp_input: a JPEG, PNG or .npy file made ready for a model. */
 typedef struct oxp_input_options {
     size_t struct_size;
     const char *preprocess; /* preset (imagenet, caffe, tf, unit, none), a JSON file, or "key=value;..."; NULL: sidecar or guess */
-    const char *layout;     /* "NCHW", "NHWC", "NCL" ...; NULL: found from the graph */
+    const char *layout;     /* of pictures: "NCHW", "NHWC"; NULL: found from the input's shape */
     int model_input;        /* which model input it is for */
+    const char *const *shapes; /* "name=1,3,224,224" for inputs with symbolic dims */
+    size_t n_shapes;
 } oxp_input_options;
-#define OXP_INPUT_OPTIONS_INIT {sizeof(oxp_input_options), 0, 0, 0}
+#define OXP_INPUT_OPTIONS_INIT {sizeof(oxp_input_options), 0, 0, 0, 0, 0}
 
 OXP_API oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *path,
                                   const oxp_input_options *options, oxp_error *error);

@@ -231,11 +231,11 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
 {
     const oxp_core *core = s->core;
     const oxp_value *target = oxp_value_of(core->g, core->g->outputs[core->target_output]);
-    const bool join = core->layer && core->n_outs > 1;
+    const bool join = core->layer && core->n_outs > 1 && !s->settings.predict_only;
     const size_t first = join ? 1 : 0;
     *out = (oxp_explanation){.method = s->params.method,
                              .n_items = items->drive.n_items,
-                             .n_maps = core->n_outs + first,
+                             .n_maps = s->settings.predict_only ? 0 : core->n_outs + first,
                              .cost = oxp_program_cost(core->program)};
     out->space = space_name(core, s->settings.target_tensor != OXP_NO_VAL);
     out->classes = s->settings.target_tensor != OXP_NO_VAL ? 0
@@ -246,7 +246,7 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     out->maps = OXP_NEW(arena, oxp_attributed, out->n_maps);
     OXP_FAIL_IF(ctx, !out->maps || !out->target_tensor || (core->layer && !out->layer), OXP_ENOMEM,
                 "out of memory");
-    for (size_t o = 0; o < core->n_outs; o++)
+    for (size_t o = 0; o + first < out->n_maps; o++)
         OXP_TRY(make_map(ctx, s, arena, items, o, &out->maps[first + o]));
     if (join) OXP_TRY(join_layers(ctx, arena, out->n_items, out->maps, core->n_outs));
     OXP_TRY(make_items(ctx, s, arena, items, out));

@@ -95,7 +95,7 @@ static oxp_status lay_map(const oxp_painter *p, oxp_rect to, oxp_rect inside, co
     const oxp_box box = {((inside.x - to.x) * px - crop.x) * fx,
                          ((inside.y - to.y) * py - crop.y) * fy, inside.w * px * fx,
                          inside.h * py * fy};
-    const oxp_raster src = {w, h, 2, NULL, pairs};
+    const oxp_samples src = {w, h, 2, NULL, pairs};
     veil v = {p->canvas, inside, field};
     return oxp_resample(p->ctx, &src, box, inside.w, inside.h, lay_row, &v);
 }

@@ -43,7 +43,7 @@ static oxp_status make_taps(oxp_ctx *ctx, double start, double length, int n, in
     return OXP_OK;
 }
 
-static void load_row(const oxp_raster *src, int y, float *row /* (w,c) */)
+static void load_row(const oxp_samples *src, int y, float *row /* (w,c) */)
 {
     const size_t n = (size_t)src->w * (size_t)src->channels, at = (size_t)y * n;
     if (src->f32 != NULL) {
@@ -66,7 +66,7 @@ static void filter_row(const taps *t, int w, int channels, const float *row, flo
     }
 }
 
-oxp_status oxp_resample(oxp_ctx *ctx, const oxp_raster *src, oxp_box box, int w, int h,
+oxp_status oxp_resample(oxp_ctx *ctx, const oxp_samples *src, oxp_box box, int w, int h,
                         oxp_row_fn emit, void *user)
 {
     if (w < 1 || h < 1) return OXP_OK;
@@ -137,7 +137,7 @@ oxp_status oxp_canvas_blit_scaled(oxp_ctx *ctx, oxp_canvas *c, oxp_rect to, cons
         blit_nearest(c, to, p);
         return OXP_OK;
     }
-    const oxp_raster src = {p->w, p->h, 3, p->rgb, NULL};
+    const oxp_samples src = {p->w, p->h, 3, p->rgb, NULL};
     target t = {c, to};
     return oxp_resample(ctx, &src, (oxp_box){0, 0, p->w, p->h}, to.w, to.h, store_row, &t);
 }

@@ -12,11 +12,11 @@
 #include "render/canvas.h"
 
 /* Interleaved channels; exactly one of u8 and f32 is set. Values must be finite. */
-typedef struct oxp_raster {
+typedef struct oxp_samples {
     int w, h, channels;
     const uint8_t *u8; /* (h,w,channels) */
     const float *f32;  /* (h,w,channels) */
-} oxp_raster;
+} oxp_samples;
 
 /* A box in source pixels; may reach past the source (the edge then continues). */
 typedef struct oxp_box {
@@ -26,7 +26,7 @@ typedef struct oxp_box {
 typedef void (*oxp_row_fn)(void *user, int y, const float *row /* (w,channels) */);
 
 /* Maps `box` of the source onto (h,w) and calls emit for each row. Temporaries: ctx->scratch. */
-oxp_status oxp_resample(oxp_ctx *ctx, const oxp_raster *src, oxp_box box, int w, int h,
+oxp_status oxp_resample(oxp_ctx *ctx, const oxp_samples *src, oxp_box box, int w, int h,
                         oxp_row_fn emit, void *user);
 
 /* The whole picture onto a rectangle of the canvas; one enlarged three times or more keeps its

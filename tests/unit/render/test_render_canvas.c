@@ -89,7 +89,7 @@ static void test_enlarging_is_bilinear(void **state)
                                  1.5f, 1.75f, 2.25f, 2.5f, 2,    2.25f, 2.75f, 3};
     float out[16];
     rows r = {4, 1, out};
-    const oxp_raster src = {2, 2, 1, NULL, in};
+    const oxp_samples src = {2, 2, 1, NULL, in};
     assert_int_equal(oxp_resample(&f->ctx, &src, (oxp_box){0, 0, 2, 2}, 4, 4, keep_row, &r),
                      OXP_OK);
     assert_close_f32(out, want, 16, 1e-6);
@@ -101,7 +101,7 @@ static void test_shrinking_keeps_the_mean(void **state)
     float in[60 * 60], out[36];
     for (int i = 0; i < 3600; i++) in[i] = (float)((i % 60 + i / 60) % 2); /* a pixel chessboard */
     rows r = {6, 1, out};
-    const oxp_raster src = {60, 60, 1, NULL, in};
+    const oxp_samples src = {60, 60, 1, NULL, in};
     assert_int_equal(oxp_resample(&f->ctx, &src, (oxp_box){0, 0, 60, 60}, 6, 6, keep_row, &r),
                      OXP_OK);
     for (int i = 0; i < 36; i++) assert_true(fabsf(out[i] - 0.5f) < 0.01f);
@@ -115,7 +115,7 @@ static void test_box_and_edges(void **state)
     float in[16], out[4];
     for (int i = 0; i < 16; i++) in[i] = (float)i;
     rows r = {4, 1, out};
-    const oxp_raster src = {16, 1, 1, NULL, in};
+    const oxp_samples src = {16, 1, 1, NULL, in};
     const float want[] = {4, 5, 6, 7}, edge[] = {0, 0, 0, 1};
     assert_int_equal(oxp_resample(&f->ctx, &src, (oxp_box){4, 0, 4, 1}, 4, 1, keep_row, &r),
                      OXP_OK);

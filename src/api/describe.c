@@ -1,0 +1,160 @@
+/* describe.c - text about a model: what it is, its operators, layers, compiled graph and plan. */
+#include "api/api.h"
+
+#include "ops/ops.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- operators ---- */
+
+static const char *gradient_of(const oxp_op *op)
+{
+    if (op->flags & OXP_OP_NOT_DIFFERENTIABLE) return "non-differentiable";
+    return op->grad ? "rule" : op->expand ? "by its parts" : "";
+}
+
+static const char *forward_of(const oxp_op *op)
+{
+    return op->lower ? "kernel" : op->expand ? "by its parts" : "reference";
+}
+
+/* The library's own operators (names with _) are not ONNX and not listed. */
+static void list_supported(oxp_strbuf *sb)
+{
+    oxp_strbuf_printf(sb, "%-24s %-9s %-13s %s\n", "operator", "opsets", "forward", "gradient");
+    for (size_t i = 0; i < oxp_op_count(); i++) {
+        const oxp_op *op = oxp_op_at(i);
+        char opsets[16];
+        if ((op->flags & OXP_OP_INTERNAL) || (op->since == 0 && op->until == 0)) continue;
+        const int from = op->since < 7 ? 7 : op->since;
+        if (op->until)
+            snprintf(opsets, sizeof opsets, "%d-%d", from, op->until);
+        else
+            snprintf(opsets, sizeof opsets, "%d-", from);
+        oxp_strbuf_printf(sb, "%-24s %-9s %-13s %s\n", op->name, opsets, forward_of(op),
+                          gradient_of(op));
+    }
+}
+
+static oxp_status list_used(oxp_ctx *ctx, const oxp_graph *g, oxp_strbuf *sb)
+{
+    uint32_t *count = OXP_NEW(ctx->scratch, uint32_t, oxp_op_count());
+    OXP_NOMEM_IF(ctx, count);
+    oxp_strbuf_printf(sb, "%6s  %-24s %-13s %s\n", "nodes", "operator", "forward", "gradient");
+    for (size_t n = 0; n < g->n_nodes; n++)
+        for (size_t i = 0; i < oxp_op_count(); i++) count[i] += g->nodes[n]->op == oxp_op_at(i);
+    for (size_t i = 0; i < oxp_op_count(); i++)
+        if (count[i] > 0)
+            oxp_strbuf_printf(sb, "%6u  %-24s %-13s %s\n", count[i], oxp_op_at(i)->name,
+                              forward_of(oxp_op_at(i)), gradient_of(oxp_op_at(i)));
+    return OXP_OK;
+}
+
+/* ---- a model ---- */
+
+static void describe_io(oxp_strbuf *sb, const char *what, const oxp_onnx_io *io)
+{
+    oxp_strbuf_printf(sb, "%-12s %s %s ", what, io->name, oxp_dtype_name(io->dtype));
+    for (int a = 0; a < io->shape.rank; a++) {
+        oxp_strbuf_puts(sb, a ? "," : "(");
+        if (io->shape.dim[a] != OXP_DIM_UNKNOWN)
+            oxp_strbuf_printf(sb, "%lld", (long long)io->shape.dim[a]);
+        else
+            oxp_strbuf_puts(sb, io->symbols[a] && io->symbols[a][0] ? io->symbols[a] : "?");
+    }
+    oxp_strbuf_puts(sb, io->shape.rank > 0 ? ")\n" : io->shape.rank == 0 ? "()\n" : "(any)\n");
+}
+
+static void summarise(const oxp_model *m, oxp_strbuf *sb)
+{
+    const oxp_onnx_model *o = m->onnx;
+    if (m->path) oxp_strbuf_printf(sb, "%-12s %s\n", "file", m->path);
+    oxp_strbuf_printf(sb, "%-12s %s%s%s\n", "producer", o->producer[0] ? o->producer : "unknown",
+                      o->producer_version[0] ? " " : "", o->producer_version);
+    oxp_strbuf_printf(sb, "%-12s %lld (IR version %lld)\n", "opset", (long long)o->opset,
+                      (long long)o->ir_version);
+    oxp_strbuf_printf(sb, "%-12s %zu\n", "nodes", o->graph->n_nodes);
+    oxp_strbuf_printf(sb, "%-12s %llu (%.1f MB)\n", "parameters", (unsigned long long)o->parameters,
+                      (double)o->parameter_bytes * 1e-6);
+    for (size_t i = 0; i < o->n_inputs; i++) describe_io(sb, "input", &o->inputs[i]);
+    for (size_t i = 0; i < o->n_outputs; i++) describe_io(sb, "output", &o->outputs[i]);
+    if (m->labels.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "labels", m->labels.count);
+    if (m->label_note) oxp_strbuf_printf(sb, "%-12s %s\n", "note", m->label_note);
+    for (size_t i = 0; i < o->n_metadata; i++)
+        oxp_strbuf_printf(sb, "%-12s %s = %.200s\n", "metadata", o->metadata[i].key,
+                          o->metadata[i].value);
+}
+
+/* Zeros of the model's input shapes: a symbolic first axis is one item, others must be given. */
+static oxp_status blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
+                               size_t n_shapes, oxp_tensor **out)
+{
+    const oxp_onnx_model *o = m->onnx;
+    oxp_shape *shape;
+    OXP_TRY(oxp_ask_shapes(ctx, m, shapes, n_shapes, &shape));
+    oxp_tensor *list = OXP_NEW(ctx->scratch, oxp_tensor, o->n_inputs + 1);
+    OXP_NOMEM_IF(ctx, list);
+    for (size_t i = 0; i < o->n_inputs; i++) {
+        char text[OXP_SHAPE_TEXT];
+        if (shape[i].rank > 0 && shape[i].dim[0] == OXP_DIM_UNKNOWN) shape[i].dim[0] = 1;
+        OXP_FAIL_IF(ctx, !oxp_shape_known(&shape[i]), OXP_EINVAL,
+                    "input '%.120s' has the shape %s: give it as --shape %.120s=DIMS",
+                    o->inputs[i].name, oxp_shape_text(&shape[i], text), o->inputs[i].name);
+        OXP_TRY(oxp_tensor_new(ctx, ctx->scratch, o->inputs[i].dtype, &shape[i], &list[i]));
+    }
+    *out = list;
+    return OXP_OK;
+}
+
+/* The graph and plan shown are those of saliency: forward and backward in full. */
+static oxp_status print_session(oxp_ctx *ctx, const oxp_model *m, const oxp_tensor *inputs,
+                                bool plan, oxp_strbuf *sb)
+{
+    const oxp_settings settings = {.method = &oxp_method_saliency, .top_k = 1};
+    oxp_session *session;
+    OXP_TRY(oxp_session_new(ctx, &m->net, &settings, &session));
+    const oxp_status status = oxp_session_print(ctx, session, inputs, m->onnx->n_inputs, plan, sb);
+    oxp_session_free(session);
+    return status;
+}
+
+static oxp_status write_view(oxp_ctx *ctx, const oxp_model *m, const char *view,
+                             const char *const *shapes, size_t n_shapes, oxp_strbuf *sb)
+{
+    oxp_tensor *inputs;
+    OXP_FAIL_IF(ctx, n_shapes > 0 && !shapes, OXP_EINVAL, "the shapes are missing (NULL)");
+    if (strcmp(view, "ops") == 0 && !m) {
+        list_supported(sb);
+        return OXP_OK;
+    }
+    OXP_FAIL_IF(ctx, !m, OXP_EINVAL, "the view '%.60s' needs a model", view);
+    if (strcmp(view, "ops") == 0) return list_used(ctx, m->net.graph, sb);
+    if (strcmp(view, "summary") == 0) {
+        summarise(m, sb);
+        return OXP_OK;
+    }
+    const bool plan = strcmp(view, "plan") == 0, layers = strcmp(view, "layers") == 0;
+    OXP_FAIL_IF(ctx, !plan && !layers && strcmp(view, "ir") != 0, OXP_EINVAL,
+                "view must be summary, ops, layers, ir or plan, found '%.60s'", view);
+    OXP_TRY(blank_inputs(ctx, m, shapes, n_shapes, &inputs));
+    return layers ? oxp_list_layers(ctx, &m->net, inputs, m->onnx->n_inputs, sb)
+                  : print_session(ctx, m, inputs, plan, sb);
+}
+
+oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view,
+                       const char *const *shapes, size_t n_shapes, oxp_error *error)
+{
+    oxp_ctx ctx = {.error = error, .stage = OXP_STAGE_ARG};
+    OXP_FAIL_IF(&ctx, !out || !view, OXP_EINVAL, "an argument is missing (NULL)");
+    OXP_TRY(model ? oxp_api_begin_model(&ctx, model, error) : oxp_api_begin(&ctx, NULL, error));
+    oxp_arena *arena = oxp_arena_new(ctx.hooks);
+    if (!arena) return oxp_api_end(&ctx, oxp_ctx_fail(&ctx, OXP_ENOMEM, "out of memory"));
+    oxp_strbuf sb;
+    oxp_strbuf_init(&sb, arena);
+    oxp_status status = write_view(&ctx, model, view, shapes, n_shapes, &sb);
+    if (status == OXP_OK)
+        status = oxp_api_text(&ctx, arena, &sb, out);
+    else
+        oxp_arena_free(arena);
+    return oxp_api_end(&ctx, status);
+}

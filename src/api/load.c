@@ -1,0 +1,83 @@
+/* load.c - files to model inputs: which shape and type the model wants, then media/input.h. */
+#include "api/api.h"
+
+#include <string.h>
+
+static oxp_status read_layout(oxp_ctx *ctx, const char *text, oxp_image_layout *out)
+{
+    *out = OXP_IMAGE_LAYOUT_OPEN;
+    if (!text) return OXP_OK;
+    *out = strcmp(text, "NHWC") == 0 ? OXP_IMAGE_NHWC : OXP_IMAGE_NCHW;
+    OXP_FAIL_IF(ctx, *out == OXP_IMAGE_NCHW && strcmp(text, "NCHW") != 0, OXP_EINVAL,
+                "layout must be NCHW or NHWC, found '%.60s'", text);
+    return OXP_OK;
+}
+
+static oxp_status load_in(oxp_ctx *ctx, oxp_input *in, const oxp_model *model, const char *path,
+                          const oxp_input_options *o)
+{
+    const oxp_onnx_model *onnx = model->onnx;
+    OXP_FAIL_IF(ctx, o->model_input < 0 || (size_t)o->model_input >= onnx->n_inputs, OXP_EINVAL,
+                "the model has no input number %d: it takes %zu", o->model_input, onnx->n_inputs);
+    const oxp_onnx_io *io = &onnx->inputs[o->model_input];
+    oxp_shape *shapes;
+    OXP_FAIL_IF(ctx, o->n_shapes > 0 && !o->shapes, OXP_EINVAL, "the shapes are missing (NULL)");
+    OXP_TRY(oxp_ask_shapes(ctx, model, o->shapes, o->n_shapes, &shapes));
+    oxp_media_request request = {.shape = shapes[o->model_input],
+                                 .dtype = io->dtype,
+                                 .preprocess = o->preprocess,
+                                 .sidecar_dir = model->dir};
+    OXP_TRY(read_layout(ctx, o->layout, &request.layout));
+    in->path = oxp_arena_strdup(in->arena, path);
+    in->model_input = oxp_arena_strdup(in->arena, io->name);
+    OXP_FAIL_IF(ctx, !in->path || !in->model_input, OXP_ENOMEM, "out of memory");
+    return oxp_media_input_load(ctx, in->arena, path, &request, &in->media);
+}
+
+static oxp_status load(oxp_ctx *ctx, oxp_input **out, const oxp_model *model, const char *path,
+                       const oxp_input_options *o)
+{
+    static const oxp_input_options defaults = OXP_INPUT_OPTIONS_INIT;
+    oxp_arena *arena;
+    void *made;
+    if (!o) o = &defaults;
+    OXP_FAIL_IF(ctx, !out || !path, OXP_EINVAL, "no input file was given (NULL)");
+    OXP_TRY(oxp_api_check_size(ctx, "oxp_input_options", o->struct_size, sizeof *o));
+    OXP_TRY(oxp_api_new(ctx, sizeof(oxp_input), &arena, &made));
+    oxp_input *in = made;
+    in->arena = arena;
+    const oxp_status status = load_in(ctx, in, model, path, o);
+    if (status == OXP_OK)
+        *out = in;
+    else
+        oxp_arena_free(arena);
+    return status;
+}
+
+oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *path,
+                          const oxp_input_options *options, oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, load(&ctx, out, model, path, options));
+}
+
+oxp_array oxp_input_array(const oxp_input *input)
+{
+    return input ? oxp_api_array(input->model_input, &input->media.tensor) : (oxp_array){0};
+}
+
+int oxp_input_assumed(const oxp_input *input)
+{
+    return input && input->media.assumed;
+}
+
+const char *oxp_input_description(const oxp_input *input)
+{
+    return input ? input->media.description : "";
+}
+
+void oxp_input_free(oxp_input *input)
+{
+    if (input) oxp_arena_free(input->arena);
+}

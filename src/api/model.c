@@ -1,0 +1,196 @@
+/* model.c - opening models, their inputs and outputs, class names, and the hash of the file. */
+#include "api/api.h"
+
+#include "base/sha256.h"
+#include <string.h>
+
+#define MAX_MODEL_BYTES   ((size_t)1 << 37) /* a guard against endless files */
+#define MAX_SIDECAR_BYTES ((size_t)16 << 20)
+
+/* ---- opening ---- */
+
+static oxp_status make_net(oxp_ctx *ctx, oxp_model *m, const char *external_dir,
+                           const oxp_model_options *options)
+{
+    ctx->stage = OXP_STAGE_PARSE;
+    OXP_TRY(oxp_import(ctx, m->arena, m->file, external_dir, options->max_memory, &m->onnx));
+    m->net = (oxp_net){.graph = m->onnx->graph,
+                       .hooks = oxp_arena_hooks(m->arena),
+                       .max_memory = options->max_memory};
+    m->net.weights = oxp_weights_new(m->net.hooks);
+    OXP_NOMEM_IF(ctx, m->net.weights);
+    return oxp_weights_keep(ctx, m->net.weights, m->net.graph);
+}
+
+static oxp_status read_sidecar(oxp_ctx *ctx, oxp_model *m, const char *path)
+{
+    oxp_bytes bytes;
+    bool found;
+    OXP_TRY(oxp_file_read(ctx, ctx->scratch, path, MAX_SIDECAR_BYTES, &bytes));
+    return oxp_labels_parse(ctx, m->label_arena, bytes, path, &found, &m->labels);
+}
+
+/* Labels beside the model are a convenience: a config.json of another program is no reason to
+ * refuse the model, but it is told in every result. */
+static oxp_status sidecar_labels(oxp_ctx *ctx, oxp_model *m)
+{
+    char *path = oxp_path_join(ctx->scratch, m->dir, "config.json");
+    OXP_NOMEM_IF(ctx, path);
+    if (!oxp_file_exists(path)) return OXP_OK;
+    oxp_error why = {0}, *const outer = ctx->error;
+    ctx->error = &why;
+    const oxp_status status = read_sidecar(ctx, m, path);
+    ctx->error = outer;
+    if (status == OXP_OK) return OXP_OK;
+    OXP_FAIL_IF(ctx, status == OXP_ENOMEM, OXP_ENOMEM, "out of memory");
+    m->labels = (oxp_labels){0, NULL};
+    m->label_note = oxp_arena_printf(m->arena, "class names were not read: %s", why.message);
+    OXP_NOMEM_IF(ctx, m->label_note);
+    return OXP_OK;
+}
+
+static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const void *data,
+                          size_t size, const oxp_model_options *options)
+{
+    OXP_FAIL_IF(ctx, pthread_mutex_init(&m->lock, NULL) != 0, OXP_ENOMEM, "out of memory");
+    m->has_lock = true;
+    m->log = ctx->log = options->log;
+    m->log_user = ctx->log_user = options->log_user;
+    m->label_arena = oxp_arena_new(ctx->hooks);
+    OXP_NOMEM_IF(ctx, m->label_arena);
+    if (!path) {
+        m->file = (oxp_bytes){data, size};
+        return make_net(ctx, m, options->external_dir, options);
+    }
+    m->path = oxp_arena_strdup(m->arena, path);
+    m->dir = oxp_path_dir(m->arena, path);
+    OXP_FAIL_IF(ctx, !m->path || !m->dir, OXP_ENOMEM, "out of memory");
+    const uint64_t most = options->max_memory && options->max_memory < MAX_MODEL_BYTES
+                              ? options->max_memory
+                              : MAX_MODEL_BYTES;
+    OXP_TRY(oxp_file_read(ctx, m->arena, path, (size_t)most, &m->file));
+    OXP_TRY(make_net(ctx, m, m->dir, options));
+    return sidecar_labels(ctx, m);
+}
+
+static oxp_status open_any(oxp_model **out, const char *path, const void *data, size_t size,
+                           const oxp_model_options *options, oxp_error *error)
+{
+    static const oxp_model_options defaults = OXP_MODEL_OPTIONS_INIT;
+    oxp_ctx ctx;
+    const oxp_model_options *o = options ? options : &defaults;
+    OXP_TRY(oxp_api_begin(&ctx, o->struct_size == sizeof *o ? o->allocator : NULL, error));
+    oxp_arena *arena = NULL;
+    void *made = NULL;
+    oxp_status status = oxp_api_check_size(&ctx, "oxp_model_options", o->struct_size, sizeof *o);
+    if (status == OXP_OK && (!out || (!path && !data)))
+        status = oxp_ctx_fail(&ctx, OXP_EINVAL, "no model file was given (NULL)");
+    if (status == OXP_OK) status = oxp_api_new(&ctx, sizeof(oxp_model), &arena, &made);
+    oxp_model *m = made;
+    if (m) {
+        m->arena = arena;
+        status = open_in(&ctx, m, path, data, size, o);
+    }
+    if (status == OXP_OK)
+        *out = m;
+    else
+        oxp_model_free(m);
+    return oxp_api_end(&ctx, status);
+}
+
+oxp_status oxp_model_open(oxp_model **out, const char *path, const oxp_model_options *options,
+                          oxp_error *error)
+{
+    return open_any(out, path, NULL, 0, options, error);
+}
+
+oxp_status oxp_model_open_memory(oxp_model **out, const void *data, size_t size,
+                                 const oxp_model_options *options, oxp_error *error)
+{
+    return open_any(out, NULL, data, size, options, error);
+}
+
+void oxp_model_free(oxp_model *model)
+{
+    if (!model) return;
+    oxp_weights_free(model->net.weights);
+    oxp_arena_free(model->label_arena);
+    if (model->has_lock) pthread_mutex_destroy(&model->lock);
+    oxp_arena_free(model->arena);
+}
+
+/* ---- inputs, outputs ---- */
+
+static oxp_array io_array(const oxp_onnx_io *io)
+{
+    const int rank = io->shape.rank < 0 ? 0 : io->shape.rank;
+    oxp_array a = {.name = io->name, .dtype = io->dtype, .rank = rank};
+    for (int i = 0; i < rank; i++) a.dims[i] = io->shape.dim[i];
+    return a;
+}
+
+size_t oxp_model_input_count(const oxp_model *model)
+{
+    return model ? model->onnx->n_inputs : 0;
+}
+
+size_t oxp_model_output_count(const oxp_model *model)
+{
+    return model ? model->onnx->n_outputs : 0;
+}
+
+oxp_array oxp_model_input(const oxp_model *model, size_t index)
+{
+    if (index >= oxp_model_input_count(model)) return (oxp_array){0};
+    return io_array(&model->onnx->inputs[index]);
+}
+
+oxp_array oxp_model_output(const oxp_model *model, size_t index)
+{
+    if (index >= oxp_model_output_count(model)) return (oxp_array){0};
+    return io_array(&model->onnx->outputs[index]);
+}
+
+/* ---- class names ---- */
+
+static oxp_status load_labels(oxp_ctx *ctx, oxp_model *m, const char *path)
+{
+    oxp_labels labels;
+    if (!path) return OXP_OK; /* the sidecar was read when the model was opened */
+    oxp_arena *arena = oxp_arena_new(ctx->hooks);
+    OXP_NOMEM_IF(ctx, arena);
+    ctx->stage = OXP_STAGE_MEDIA;
+    const oxp_status status = oxp_labels_read(ctx, arena, path, &labels);
+    if (status != OXP_OK) {
+        oxp_arena_free(arena);
+        return status;
+    }
+    oxp_arena_free(m->label_arena);
+    m->label_arena = arena;
+    m->labels = labels;
+    m->label_note = NULL;
+    return OXP_OK;
+}
+
+oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, load_labels(&ctx, model, path));
+}
+
+const char *oxp_model_label(const oxp_model *model, int64_t index)
+{
+    return model ? oxp_labels_get(&model->labels, index) : NULL;
+}
+
+/* ---- identity ---- */
+
+const char *oxp_api_sha256(oxp_model *model)
+{
+    pthread_mutex_lock(&model->lock);
+    if (!model->hashed) oxp_sha256_hex(model->file.data, model->file.size, model->sha256);
+    model->hashed = true;
+    pthread_mutex_unlock(&model->lock);
+    return model->sha256;
+}
