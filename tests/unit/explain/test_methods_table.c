@@ -1,6 +1,6 @@
 /* test_methods_table.c - what every method owes: a plan, a description that help and docs can print,
  * parameters whose declared defaults pass their own checks, flags that agree with what is announced,
- * and a test. A method that lacks one is named with what to do. */
+ * a pinned definition and a test. A method that lacks one is named with what to do. */
 #include "explain/method.h"
 #include "support/support.h"
 
@@ -113,6 +113,21 @@ static bool is_tested(const char *name)
     return found;
 }
 
+static void is_pinned(void **state)
+{
+    OXP_UNUSED(state);
+    size_t size;
+    char *text = (char *)oxp_test_read(OXP_SOURCE_DIR "/docs/methods.md", &size);
+    FOR_EACH_METHOD(m)
+    {
+        char row[64];
+        snprintf(row, sizeof row, "| `%s` |", m->info.name);
+        if (!strstr(text, row))
+            fail_msg("method %s has no row in docs/methods.md: pin its definition", m->info.name);
+    }
+    free(text);
+}
+
 static void has_numbers_to_hit(void **state)
 {
     OXP_UNUSED(state);
@@ -128,9 +143,8 @@ static void has_numbers_to_hit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_described),
-        cmocka_unit_test(flags_agree),
-        cmocka_unit_test(defaults_are_valid),
+        cmocka_unit_test(is_described),       cmocka_unit_test(flags_agree),
+        cmocka_unit_test(defaults_are_valid), cmocka_unit_test(is_pinned),
         cmocka_unit_test(has_numbers_to_hit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,7 @@ static void linear_agrees_with_numpy(void **state)
     }
 }
 
-/* The 4 x 4 half-pixel map that docs/methods pins for Grad-CAM's toy. */
+/* The 4 x 4 half-pixel map that docs/methods.md pins for Grad-CAM's toy. */
 static void linear_of_the_toy_map(void **state)
 {
     (void)state;

@@ -47,7 +47,7 @@ static void spearman_of_small_arrays(void **state)
     assert_true(rho == 1.0);
     assert_ok(b, oxp_spearman(&b->ctx, up, down, 4, &rho));
     assert_true(rho == -1.0);
-    assert_ok(b, oxp_spearman(&b->ctx, pinned, ties, 3, &rho)); /* the pin of docs/methods */
+    assert_ok(b, oxp_spearman(&b->ctx, pinned, ties, 3, &rho));
     assert_true(fabs(rho - 0.5) < 1e-12);
     assert_ok(b, oxp_spearman(&b->ctx, up, flat, 4, &rho));
     assert_true(isnan(rho));
