@@ -25,8 +25,7 @@ static oxp_status copy_settings(oxp_ctx *ctx, oxp_session *s, const oxp_settings
     to->params = params;
     to->layers = oxp_arena_memdup(s->arena, from->layers, from->n_layers * sizeof(oxp_val));
     to->wrt = oxp_arena_memdup(s->arena, from->wrt, from->n_wrt * sizeof(oxp_val));
-    OXP_FAIL_IF(ctx, (from->n_layers && !to->layers) || (from->n_wrt && !to->wrt), OXP_ENOMEM,
-                "out of memory");
+    OXP_FAIL_IF(ctx, !to->layers || !to->wrt, OXP_ENOMEM, "out of memory");
     if (from->method->flags & OXP_METHOD_CONTRASTIVE) to->has_contrast = true;
     if (to->max_memory == 0) to->max_memory = s->net.max_memory;
     return oxp_params_check(ctx, to, &s->params);

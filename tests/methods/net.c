@@ -26,6 +26,7 @@ test_net *test_net_open(const char *path)
     must(t, oxp_import(&t->ctx, t->arena, file, oxp_path_dir(t->arena, full), 0, &t->model));
     t->net = (oxp_net){.graph = t->model->graph, .weights = oxp_weights_new(NULL)};
     assert_non_null(t->net.weights);
+    must(t, oxp_weights_keep(&t->ctx, t->net.weights, t->net.graph));
     return t;
 }
 
