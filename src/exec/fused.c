@@ -226,10 +226,12 @@ static oxp_status run(oxp_ctx *ctx, oxp_program *p, int phase)
     const uint32_t begin = phase == 0 ? 0 : f->first_phase1;
     const uint32_t end = phase == 0 ? f->first_phase1 : (uint32_t)f->n_steps;
     oxp_status status = OXP_OK;
+    const int before = oxp_threads_enter(p->threads);
     for (uint32_t i = begin; i < end && status == OXP_OK; i++) {
         poison_dead(p, i);
         status = run_step(ctx, p, &f->steps[i]);
     }
+    oxp_threads_leave(before);
     unpoison(p);
     return status;
 }

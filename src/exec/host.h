@@ -15,6 +15,11 @@
 typedef void (*oxp_range_fn)(void *arg, int64_t begin, int64_t end);
 void oxp_parallel(int threads, int64_t n, int64_t elements, oxp_range_fn fn, void *arg);
 
+/* oneDNN takes its number of threads from the caller's OpenMP setting, some kernels when they are made and
+ * some when they run: set for the time of either. Returns the setting to give back. */
+int oxp_threads_enter(int threads);
+void oxp_threads_leave(int before);
+
 /* ---- nests ---- */
 
 enum { OXP_NEST_OPS = 6 };

@@ -30,6 +30,18 @@ void oxp_parallel(int threads, int64_t n, int64_t elements, oxp_range_fn fn, voi
     }
 }
 
+int oxp_threads_enter(int threads)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    return before;
+}
+
+void oxp_threads_leave(int before)
+{
+    omp_set_num_threads(before);
+}
+
 /* ---- making nests ---- */
 
 void oxp_nest_start(oxp_nest *nest, const oxp_shape *shape)

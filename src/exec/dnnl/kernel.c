@@ -1,6 +1,5 @@
 /* kernel.c - making, binding and running oneDNN primitives; packing weights. See kernel.h. */
 #include "exec/dnnl/kernel.h"
-#include <omp.h>
 
 enum { SCRATCH_ALIGN = 64 };
 
@@ -82,18 +81,6 @@ bool oxp_offers_pick(oxp_offers *o, const char *avoid, const char *never)
 }
 
 /* ---- threads ---- */
-
-int oxp_threads_enter(int threads)
-{
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(threads);
-    return before;
-}
-
-void oxp_threads_leave(int before)
-{
-    omp_set_num_threads(before);
-}
 
 int oxp_kernel_threads(const oxp_lower *lw, uint64_t flops)
 {

@@ -1,14 +1,14 @@
 /* kernel.h - one oneDNN primitive as a step needs it: created, bound to pointers, run. Shared by
  * exec/dnnl/ only.
  *
- * A kernel is made for the session's number of threads (oneDNN fixes it at creation), takes its scratch
+ * A kernel is made for the session's number of threads, takes its scratch
  * memory from the step, and is destroyed with the program. Weights are packed once into the model's
  * store when they are constants, else by the step itself whenever it runs. */
 #ifndef OXP_EXEC_DNNL_KERNEL_H
 #define OXP_EXEC_DNNL_KERNEL_H
 
 #include "exec/dnnl/compat.h"
-#include "exec/step.h"
+#include "exec/host.h"
 
 /* Fails with the oneDNN status as the reason. */
 #define OXP_DNNL_TRY(ctx, expr)                                                               \
@@ -64,9 +64,6 @@ oxp_status oxp_kernel_bind(oxp_lower *lw, oxp_kernel *k, oxp_role role, int arg,
 /* data[role] for every role in use. */
 oxp_status oxp_kernel_run(const oxp_kernel *k, void *const data[OXP_ROLES]);
 
-/* oneDNN takes the number of threads from the caller's OpenMP setting when a primitive is made. */
-int oxp_threads_enter(int threads); /* returns the setting to give back */
-void oxp_threads_leave(int before);
 /* The session's threads, or 1 where the work is too small to share. */
 int oxp_kernel_threads(const oxp_lower *lw, uint64_t flops);
 
