@@ -1,6 +1,7 @@
 /* core.c - the graph pipeline and the rows of core.h. */
 #include "explain/core.h"
 
+#include "base/checked.h"
 #include "explain/boundary.h"
 #include "explain/roles.h"
 #include "ops/specialise.h"
@@ -16,7 +17,8 @@ typedef struct compile_state {
     size_t n_at;
     bool varies; /* the drive changes what is fed */
     bool layered;
-    oxp_val *follow; /* target, probability, at...: values of the current graph */
+    oxp_core_trouble *trouble; /* NULL: not wanted */
+    oxp_val *follow;           /* target, probability, at...: values of the current graph */
 } compile_state;
 
 static oxp_shape with_batch(const oxp_shape *row, bool shared, size_t width)
@@ -76,10 +78,14 @@ static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, b
     *f = (oxp_core_feed){.name = value->name, .model_val = v, .shared = shared, .out = -1};
     f->row = shared ? *full : without_batch(full, core->width);
     f->count = oxp_shape_elements(&f->row);
+    char text[OXP_SHAPE_TEXT];
     const int at = index_of(s->at, s->n_at, v);
     f->varied =
         s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
     f->out = s->layered ? -1 : at;
+    OXP_FAIL_IF(s->ctx, core->width > 1 && s->varies && f->varied && !has_batch(full, core->width),
+                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
+                value->name ? value->name : "?", oxp_shape_text(full, text), core->width);
     return OXP_OK;
 }
 
@@ -114,7 +120,30 @@ static oxp_status run_passes(compile_state *s, const oxp_pass_fn *passes, size_t
     return oxp_opt_run(s->ctx, s->core->arena, passes, n, &s->core->g, s->follow, n_follow);
 }
 
-static oxp_status forward_graph(compile_state *s, oxp_val output, bool *needs_data)
+/* Specialises; when a shape needs data, notes of which inputs. */
+static oxp_status specialise(compile_state *s, const oxp_cut *cut, oxp_special *special)
+{
+    const size_t n_in = s->model->n_inputs;
+    bool *needs = OXP_NEW(s->ctx->scratch, bool, cut->n_feeds + 1);
+    OXP_NOMEM_IF(s->ctx, needs);
+    const oxp_status status = oxp_specialise(s->ctx, s->core->arena, s->model, cut, special, needs);
+    for (size_t i = 0; s->trouble && i < n_in; i++)
+        s->trouble->needs_data[i] = s->trouble->needs_data[i] || needs[i];
+    OXP_TRY(status);
+    for (size_t i = 0; i < s->n_at; i++) {
+        const oxp_value *at = oxp_value_of(special->g, special->map[s->at[i]]);
+        OXP_FAIL_IF(s->ctx,
+                    at->kind == OXP_VALUE_CONST &&
+                        oxp_value_of(s->model, s->at[i])->kind != OXP_VALUE_CONST,
+                    OXP_EUNSUPPORTED,
+                    "'%s' is computed from constants, or from integers that also decide shapes: "
+                    "name another tensor to attribute to",
+                    at->name ? at->name : "?");
+    }
+    return OXP_OK;
+}
+
+static oxp_status forward_graph(compile_state *s, oxp_val output)
 {
     oxp_core *core = s->core;
     oxp_feed *feeds;
@@ -126,7 +155,7 @@ static oxp_status forward_graph(compile_state *s, oxp_val output, bool *needs_da
     for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
     const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + 1, core->settings->max_memory};
     oxp_special special;
-    OXP_TRY(oxp_specialise(s->ctx, core->arena, s->model, &cut, &special, needs_data));
+    OXP_TRY(specialise(s, &cut, &special));
     core->g = special.g;
     size_t next = 0;
     for (size_t f = 0; f < core->n_feeds; f++) {
@@ -155,9 +184,12 @@ static oxp_status find_score(compile_state *s)
         s->ctx, oxp_value_of(core->g, core->score.target)->dtype != OXP_F32, OXP_EINVAL,
         "the target tensor holds %s, expected floats: name another with --target 'tensor[...]'",
         oxp_dtype_name(oxp_value_of(core->g, core->score.target)->dtype));
-    OXP_FAIL_IF(s->ctx, core->width > 1 && !has_batch(shape, core->width), OXP_EINVAL,
-                "the target tensor %s does not keep the batch of %zu", oxp_shape_text(shape, text),
-                core->width);
+    if (core->width > 1 && !has_batch(shape, core->width)) {
+        if (s->trouble) s->trouble->no_batch = true;
+        if (s->trouble) s->trouble->target_count = oxp_shape_elements(shape);
+        OXP_FAIL(s->ctx, OXP_EINVAL, "the target tensor %s does not keep the batch of %zu",
+                 oxp_shape_text(shape, text), core->width);
+    }
     core->classes = oxp_classes_of(shape, &core->score, has_batch(shape, core->width));
     s->follow[0] = core->score.target;
     s->follow[1] = core->score.probability;
@@ -185,6 +217,13 @@ static oxp_status add_out(compile_state *s, oxp_val at, oxp_val out, oxp_val gua
     o->row = without_batch(oxp_shape_at(g, out == OXP_NO_VAL ? at : out), core->width);
     o->count = oxp_shape_elements(&o->row);
     if (out == OXP_NO_VAL) return OXP_OK;
+    char text[OXP_SHAPE_TEXT];
+    OXP_FAIL_IF(s->ctx,
+                core->width > 1 &&
+                    (!has_batch(oxp_shape_at(g, out), core->width) ||
+                     (guard != OXP_NO_VAL && !has_batch(oxp_shape_at(g, guard), core->width))),
+                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
+                name ? name : "?", oxp_shape_text(oxp_shape_at(g, at), text), core->width);
     o->output = g->n_outputs;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, out));
     if (guard == OXP_NO_VAL) return OXP_OK;
@@ -263,6 +302,31 @@ static oxp_status warn(compile_state *s)
     return OXP_OK;
 }
 
+static oxp_status make_staging(compile_state *s)
+{
+    oxp_core *core = s->core;
+    size_t most = (size_t)core->classes.count;
+    for (size_t f = 0; f < core->n_feeds; f++)
+        most = most > (size_t)core->feeds[f].count ? most : (size_t)core->feeds[f].count;
+    for (size_t o = 0; o < core->n_outs; o++) {
+        most = most > (size_t)core->outs[o].count ? most : (size_t)core->outs[o].count;
+        most = most > (size_t)core->outs[o].guard_count ? most : (size_t)core->outs[o].guard_count;
+    }
+    size_t room, cells;
+    OXP_FAIL_IF(s->ctx,
+                !oxp_mul_size(most + 1, core->width, &room) ||
+                    !oxp_mul_size((size_t)core->classes.count + 1, core->width, &cells),
+                OXP_ELIMIT, "%zu rows of %zu numbers are too many", core->width, most);
+    core->pad = oxp_arena_alloc(core->arena, room, sizeof(double));
+    core->rows = oxp_arena_alloc(core->arena, cells, sizeof(double));
+    core->seeds = oxp_arena_alloc(core->arena, cells, sizeof(double));
+    core->at = OXP_NEW(core->arena, double *, core->n_feeds + 1);
+    core->to = OXP_NEW(core->arena, double *, core->n_outs + 1);
+    OXP_FAIL_IF(s->ctx, !core->pad || !core->rows || !core->seeds || !core->at || !core->to,
+                OXP_ENOMEM, "out of memory");
+    return OXP_OK;
+}
+
 static oxp_status build_program(compile_state *s)
 {
     oxp_core *core = s->core;
@@ -277,10 +341,10 @@ static oxp_status build_program(compile_state *s)
                                       .profile = s->ctx->log != NULL};
     s->ctx->stage = OXP_STAGE_COMPILE;
     OXP_TRY(oxp_program_new(s->ctx, core->g, core->net->weights, &options, &core->program));
-    return OXP_OK;
+    return make_staging(s);
 }
 
-static oxp_status compile(compile_state *s, bool *needs_data)
+static oxp_status compile(compile_state *s)
 {
     oxp_core *core = s->core;
     const oxp_settings *set = core->settings;
@@ -296,7 +360,7 @@ static oxp_status compile(compile_state *s, bool *needs_data)
         s->at = wrt;
     }
     const oxp_val output = set->target_tensor ? set->target_tensor : s->model->outputs[0];
-    OXP_TRY(forward_graph(s, output, needs_data));
+    OXP_TRY(forward_graph(s, output));
     OXP_TRY(find_score(s));
     OXP_TRY(choose_layer(s));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
@@ -315,7 +379,7 @@ static oxp_status compile(compile_state *s, bool *needs_data)
 
 oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
                         const oxp_params *params, const oxp_input_shape *inputs, size_t width,
-                        oxp_core **out, bool *needs_data)
+                        oxp_core **out, oxp_core_trouble *trouble)
 {
     oxp_arena *arena = oxp_arena_new(net->hooks);
     OXP_NOMEM_IF(ctx, arena);
@@ -326,8 +390,8 @@ oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *se
     }
     *core = (oxp_core){
         .arena = arena, .net = net, .settings = settings, .params = params, .width = width};
-    compile_state s = {.ctx = ctx, .core = core, .inputs = inputs};
-    const oxp_status status = compile(&s, needs_data);
+    compile_state s = {.ctx = ctx, .core = core, .inputs = inputs, .trouble = trouble};
+    const oxp_status status = compile(&s);
     if (status != OXP_OK) {
         oxp_core_free(core);
         return status;
@@ -344,7 +408,7 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
     OXP_NOMEM_IF(s->ctx, wanted);
     for (size_t f = n_in; f < core->n_feeds; f++) wanted[s->n_at++] = core->feeds[f].model_val;
     s->at = wanted;
-    OXP_TRY(forward_graph(s, wanted[0], NULL));
+    OXP_TRY(forward_graph(s, wanted[0]));
     head->outs = OXP_NEW(head->arena, oxp_core_out, s->n_at);
     OXP_NOMEM_IF(s->ctx, head->outs);
     head->g->n_outputs = 0;
@@ -402,8 +466,7 @@ static oxp_status feed_rows(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
         const size_t count = (size_t)cf->count, rows = cf->shared ? 1 : core->width;
         double *data = feed[f];
         if (n < rows) {
-            data = oxp_arena_alloc(ctx->scratch, rows * count + 1, sizeof(double));
-            OXP_NOMEM_IF(ctx, data);
+            data = core->pad;
             for (size_t r = 0; r < rows; r++)
                 memcpy(data + r * count, feed[f] + (r < n ? r : 0) * count, count * sizeof(double));
         }
@@ -424,10 +487,8 @@ static oxp_status read_rows(oxp_ctx *ctx, const oxp_core *core, size_t output, s
                             size_t count, double *to)
 {
     if (n == core->width) return oxp_program_read(ctx, core->program, output, OXP_F64, to);
-    double *all = oxp_arena_alloc(ctx->scratch, core->width * count + 1, sizeof(double));
-    OXP_NOMEM_IF(ctx, all);
-    OXP_TRY(oxp_program_read(ctx, core->program, output, OXP_F64, all));
-    memcpy(to, all, n * count * sizeof(double));
+    OXP_TRY(oxp_program_read(ctx, core->program, output, OXP_F64, core->pad));
+    memcpy(to, core->pad, n * count * sizeof(double));
     return OXP_OK;
 }
 
@@ -450,13 +511,10 @@ oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
 static oxp_status check_guard(oxp_ctx *ctx, const oxp_core *core, const oxp_core_out *out, size_t n)
 {
     if (out->guard == SIZE_MAX) return OXP_OK;
-    const size_t count = n * (size_t)out->guard_count;
-    double *values = oxp_arena_alloc(ctx->scratch, count + 1, sizeof(double));
-    OXP_NOMEM_IF(ctx, values);
-    OXP_TRY(read_rows(ctx, core, out->guard, n, (size_t)out->guard_count, values));
+    OXP_TRY(oxp_program_read(ctx, core->program, out->guard, OXP_F64, core->pad));
     const oxp_method *m = core->params->inner ? core->params->inner : core->params->method;
-    for (size_t i = 0; i < count; i++)
-        OXP_FAIL_IF(ctx, values[i] < 0.0, OXP_EINVAL, "%s: layer '%s' %s", m->info.name,
+    for (size_t i = 0; i < n * (size_t)out->guard_count; i++)
+        OXP_FAIL_IF(ctx, core->pad[i] < 0.0, OXP_EINVAL, "%s: layer '%s' %s", m->info.name,
                     out->tensor, m->guard);
     return OXP_OK;
 }
@@ -466,11 +524,10 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
 {
     const size_t count = (size_t)core->classes.count;
     if (core->seed_input != SIZE_MAX) {
-        double *seed = oxp_arena_zalloc(ctx->scratch, core->width * count + 1, sizeof(double));
-        OXP_NOMEM_IF(ctx, seed);
-        memcpy(seed, seed_rows, n * count * sizeof(double));
+        memset(core->pad, 0, core->width * count * sizeof(double));
+        memcpy(core->pad, seed_rows, n * count * sizeof(double));
         const oxp_tensor t = {OXP_F64, *oxp_shape_at(core->g, core->g->inputs[core->seed_input]),
-                              seed};
+                              core->pad};
         OXP_TRY(oxp_program_feed(ctx, core->program, core->seed_input, &t));
         OXP_TRY(oxp_program_run(ctx, core->program, 1));
     }

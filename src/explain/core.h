@@ -55,6 +55,10 @@ typedef struct oxp_core {
     size_t n_notes;
     const char *layer;
     uint32_t passes; /* runs so far */
+    /* Staging, made once, so that long drives allocate nothing: target rows and seeds of one run
+     * [width][classes.count], a feed or output at full width, pointers to rows. */
+    double *rows, *seeds, *pad;
+    double **at, **to; /* [n_feeds], [n_outs] */
 } oxp_core;
 
 typedef struct oxp_input_shape { /* of a model input, in order */
@@ -63,11 +67,18 @@ typedef struct oxp_input_shape { /* of a model input, in order */
     const oxp_tensor *fixed;
 } oxp_input_shape;
 
+/* What a compilation that failed found out about the model, for another attempt. */
+typedef struct oxp_core_trouble {
+    bool *needs_data;     /* [model inputs] the data of this one decides a shape */
+    bool no_batch;        /* the target has no axis of `width` */
+    int64_t target_count; /* its elements then */
+} oxp_core_trouble;
+
 /* Compiles for `width` rows. NULL `method`: forward only, values `wanted` become the outs (used
  * for heads). */
 oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,
                         const oxp_params *params, const oxp_input_shape *inputs, size_t width,
-                        oxp_core **out, bool *needs_data);
+                        oxp_core **out, oxp_core_trouble *trouble);
 /* The core that computes the fed tensors of `core` (those that are not model inputs) from the
  * model's inputs; NULL when none is needed. */
 oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs,

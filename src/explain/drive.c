@@ -29,19 +29,17 @@ static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const 
                             const oxp_side *side, double *const *out, double *score)
 {
     oxp_core *core = d->core;
-    oxp_arena *tmp = d->ctx->scratch;
     const size_t count = (size_t)core->classes.count;
-    double **at = OXP_NEW(tmp, double *, d->n_feeds), **to = OXP_NEW(tmp, double *, d->n_out + 1);
-    double *rows = OXP_NEW(tmp, double, n *count + 1), *seeds = OXP_NEW(tmp, double, n *count + 1);
-    OXP_FAIL_IF(d->ctx, !at || !to || !rows || !seeds, OXP_ENOMEM, "out of memory");
-    for (size_t f = 0; f < d->n_feeds; f++) at[f] = feed[f] + first * (size_t)d->count[f];
-    for (size_t o = 0; out && o < d->n_out; o++) to[o] = out[o] + first * (size_t)d->out_count[o];
-    OXP_TRY(oxp_core_forward(d->ctx, core, n, at, rows, NULL));
+    for (size_t f = 0; f < d->n_feeds; f++) core->at[f] = feed[f] + first * (size_t)d->count[f];
+    for (size_t o = 0; out && o < d->n_out; o++)
+        core->to[o] = out[o] + first * (size_t)d->out_count[o];
+    OXP_TRY(oxp_core_forward(d->ctx, core, n, core->at, core->rows, NULL));
+    memset(core->seeds, 0, n * count * sizeof(double));
     for (size_t r = 0; r < n; r++) {
-        if (score) score[first + r] = explained_score(d, &side[first + r], rows + r * count);
-        oxp_side_seed(d, &side[first + r], seeds + r * count);
+        if (score) score[first + r] = explained_score(d, &side[first + r], core->rows + r * count);
+        oxp_side_seed(d, &side[first + r], core->seeds + r * count);
     }
-    return out ? oxp_core_backward(d->ctx, core, n, seeds, to) : OXP_OK;
+    return out ? oxp_core_backward(d->ctx, core, n, core->seeds, core->to) : OXP_OK;
 }
 
 oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side,
@@ -56,8 +54,14 @@ oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *s
 
 oxp_status oxp_drive_method(oxp_drive *d, const oxp_method *method)
 {
+    if (!method->drive) return oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score);
     oxp_drive inner = *d;
+    oxp_ctx ctx = *d->ctx;
+    ctx.scratch = oxp_arena_new(oxp_arena_hooks(d->ctx->scratch)); /* of this one drive */
+    OXP_NOMEM_IF(d->ctx, ctx.scratch);
+    inner.ctx = &ctx;
     inner.method = method;
-    if (method->drive) return method->drive(&inner);
-    return oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score);
+    const oxp_status status = method->drive(&inner);
+    oxp_arena_free(ctx.scratch);
+    return status;
 }

@@ -1,23 +1,28 @@
 /* items.c - the items of one call: their data as rows of doubles, their targets, and the run. */
 #include "explain/session.h"
 
+#include "base/checked.h"
+
 #include <math.h>
 #include <string.h>
 
-/* Model inputs as doubles, n_items rows each: what the items share is there once per item. */
-static oxp_status input_rows(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
+/* Model inputs as doubles, a row for each item; one without a batch axis is repeated. */
+static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_session *s,
                              const oxp_tensor *inputs, size_t n_items, double ***out)
 {
     *out = OXP_NEW(arena, double *, s->n_inputs);
     OXP_NOMEM_IF(ctx, *out);
     for (size_t i = 0; i < s->n_inputs; i++) {
-        const size_t n = (size_t)oxp_shape_elements(&inputs[i].shape);
-        const size_t copies = s->shapes[i].shared ? n_items : 1;
-        double *rows = oxp_arena_alloc(arena, n * copies + 1, sizeof(double));
-        OXP_NOMEM_IF(ctx, rows);
-        oxp_convert(rows, OXP_F64, inputs[i].data, inputs[i].dtype, (int64_t)n);
-        for (size_t k = 1; k < copies; k++) memcpy(rows + k * n, rows, n * sizeof(double));
-        (*out)[i] = rows;
+        const size_t n = (size_t)oxp_shape_elements(&inputs[i].shape),
+                     copies = s->shapes[i].shared ? n_items : 1;
+        size_t total;
+        OXP_FAIL_IF(ctx, !oxp_mul_size(n + 1, copies, &total), OXP_ELIMIT,
+                    "%zu copies of an input of %zu numbers are too many", copies, n);
+        (*out)[i] = oxp_arena_alloc(arena, total, sizeof(double));
+        OXP_NOMEM_IF(ctx, (*out)[i]);
+        oxp_convert((*out)[i], OXP_F64, inputs[i].data, inputs[i].dtype, (int64_t)n);
+        for (size_t k = 1; k < copies; k++)
+            memcpy((*out)[i] + k * n, (*out)[i], n * sizeof(double));
     }
     return OXP_OK;
 }
@@ -53,7 +58,7 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     int *out_of = OXP_NEW(arena, int, core->n_feeds);
     OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
                 "out of memory");
-    OXP_TRY(input_rows(ctx, s, arena, inputs, d->n_items, &given));
+    OXP_TRY(input_rows(ctx, arena, s, inputs, d->n_items, &given));
     for (size_t f = 0; f < core->n_feeds; f++) {
         count[f] = core->feeds[f].count;
         row[f] = core->feeds[f].row;

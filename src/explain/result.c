@@ -201,9 +201,7 @@ static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *aren
         notes[e->n_notes] = oxp_arena_strdup(arena, core->notes[i]);
         OXP_NOMEM_IF(ctx, notes[e->n_notes++]);
     }
-    if (s->mixes && e->n_items > 1)
-        notes[e->n_notes++] =
-            "items were explained one by one: the model does not keep the items of a batch apart";
+    if (s->one_by_one && e->n_items > 1) notes[e->n_notes++] = s->one_by_one;
     for (size_t m = 0; m < e->n_maps; m++) {
         const float *data = e->maps[m].map.data;
         const int64_t n = oxp_shape_elements(&e->maps[m].map.shape);

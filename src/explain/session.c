@@ -43,6 +43,12 @@ oxp_status oxp_session_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings 
     }
     s->arena = arena;
     s->net = *net;
+    s->shapes = OXP_NEW(arena, oxp_input_shape, net->graph->n_inputs + 1);
+    s->needs_data = OXP_NEW(arena, bool, net->graph->n_inputs + 1);
+    if (!s->shapes || !s->needs_data) {
+        oxp_arena_free(arena);
+        OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
+    }
     const oxp_status status = copy_settings(ctx, s, settings);
     if (status != OXP_OK) {
         oxp_session_free(s);
@@ -106,7 +112,7 @@ static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tens
     for (size_t i = 0; i < n; i++) {
         const oxp_value *declared = oxp_value_of(model, model->inputs[i]);
         const oxp_shape *have = &inputs[i].shape;
-        const bool batched = is_batched(&declared->shape, have);
+        const bool batched = !s->unbatched && is_batched(&declared->shape, have);
         OXP_TRY(check_input(ctx, declared, &inputs[i], batched));
         shapes[i] = (oxp_input_shape){.row = *have, .shared = !batched};
         if (!batched) continue;
@@ -140,15 +146,20 @@ static bool same_inputs(const oxp_session *s, const oxp_input_shape *shapes,
 
 /* ---- compiling ---- */
 
-/* Integer inputs become guarded constants: another value compiles again. */
+static const char one_by_one_alone[] =
+    "items were explained one by one: the model does not take several at once";
+static const char one_by_one_mixed[] =
+    "items were explained one by one: the model lets the items of a batch influence each other";
+
+/* Integers that decide shapes become guarded constants: another value compiles again. */
 static oxp_status fix_data(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs)
 {
     oxp_arena_free(s->fixed);
     s->fixed = oxp_arena_new(s->net.hooks);
     OXP_NOMEM_IF(ctx, s->fixed);
     for (size_t i = 0; i < s->n_inputs; i++) {
-        if (oxp_dtype_is_float(oxp_value_of(s->net.graph, s->net.graph->inputs[i])->dtype))
-            continue;
+        s->shapes[i].fixed = NULL;
+        if (!s->needs_data[i]) continue;
         oxp_tensor *copy = OXP_NEW(s->fixed, oxp_tensor, 1);
         OXP_NOMEM_IF(ctx, copy);
         *copy = inputs[i];
@@ -159,21 +170,47 @@ static oxp_status fix_data(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *input
     return OXP_OK;
 }
 
-static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
-                                size_t width)
+/* A guarded input holds the data of the whole batch, so such a batch has one item. */
+static oxp_status check_guarded(oxp_ctx *ctx, const oxp_session *s, size_t n_items)
 {
-    bool needs_data = false;
-    if (s->needs_data) OXP_TRY(fix_data(ctx, s, inputs));
-    oxp_status status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width,
-                                     &s->core, &needs_data);
-    if (status != OXP_OK && needs_data && !s->needs_data) {
-        s->needs_data = true;
-        OXP_TRY(fix_data(ctx, s, inputs));
-        status =
-            oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes, width, &s->core, NULL);
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const char *name = oxp_value_of(s->net.graph, s->net.graph->inputs[i])->name;
+        OXP_FAIL_IF(ctx, s->needs_data[i] && !s->shapes[i].shared && n_items > 1, OXP_EUNSUPPORTED,
+                    "the data of input '%s' decides shapes inside the model: give one item at a "
+                    "time, found a batch of %zu",
+                    name ? name : "?", n_items);
     }
-    OXP_TRY(status);
-    return oxp_core_head(ctx, s->core, s->shapes, &s->head);
+    return OXP_OK;
+}
+
+static bool guards_items(const oxp_session *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->n_inputs; i++)
+        any = any || (s->needs_data[i] && !s->shapes[i].shared);
+    return any;
+}
+
+/* Compiles, guarding the data of more inputs as long as shapes turn out to depend on them. */
+static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                                size_t n_items, size_t width, oxp_core_trouble *trouble)
+{
+    *trouble = (oxp_core_trouble){.needs_data = OXP_NEW(ctx->scratch, bool, s->n_inputs + 1)};
+    OXP_NOMEM_IF(ctx, trouble->needs_data);
+    drop_cores(s);
+    for (;;) {
+        bool more = false;
+        OXP_TRY(check_guarded(ctx, s, n_items));
+        OXP_TRY(fix_data(ctx, s, inputs));
+        const oxp_status status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes,
+                                               guards_items(s) ? 1 : width, &s->core, trouble);
+        for (size_t i = 0; i < s->n_inputs; i++) {
+            more = more || (trouble->needs_data[i] && !s->needs_data[i]);
+            s->needs_data[i] = s->needs_data[i] || trouble->needs_data[i];
+        }
+        if (status == OXP_OK) return oxp_core_head(ctx, s->core, s->shapes, &s->head);
+        if (!more) return status;
+    }
 }
 
 /* Is a float input without a batch axis attributed to, or varied? Each row then needs a value (and
@@ -199,14 +236,14 @@ static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, siz
                         size_t forced)
 {
     if (forced) return forced;
-    if (s->mixes || shares_attributed(s, shapes)) return 1;
+    if (s->one_by_one || s->unbatched || guards_items(s) || shares_attributed(s, shapes)) return 1;
     const bool many = (s->params.method->flags & OXP_METHOD_FEEDS) != 0;
     return many || n_items > MAX_WIDTH ? MAX_WIDTH : n_items;
 }
 
 /* Does the first item's score change when the others do? Compared on the target tensor of two
  * runs. */
-static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs)
+static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, bool *mixes)
 {
     oxp_core *core = s->core;
     const size_t count = (size_t)core->classes.count;
@@ -229,13 +266,49 @@ static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
         }
         OXP_TRY(oxp_core_forward(ctx, core, core->width, feed, rows[run], NULL));
     }
-    double most = 0.0, worst = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        most = fmax(most, fabs(rows[0][i]));
-        worst = fmax(worst, fabs(rows[0][i] - rows[1][i]));
-    }
-    s->mixes = worst > 1e-4 * most;
+    double most = 0.0;
+    for (size_t i = 0; i < count; i++) most = fmax(most, fabs(rows[0][i]));
+    *mixes = false;
+    for (size_t i = 0; i < count; i++)
+        *mixes =
+            *mixes || (isfinite(rows[0][i]) && !(fabs(rows[0][i] - rows[1][i]) <= 1e-4 * most));
     s->mix_checked = true;
+    return OXP_OK;
+}
+
+static bool worth_another_try(oxp_status status)
+{
+    return status == OXP_EINVAL || status == OXP_EUNSUPPORTED || status == OXP_ELIMIT;
+}
+
+/* Items side by side if the graph takes them so and keeps them apart, else one by one. A target as
+ * large for many items as for one has no batch axis: then *unbatched, and nothing is compiled. */
+static oxp_status compile_items(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                                size_t n_items, size_t forced, bool *unbatched)
+{
+    oxp_core_trouble wide, narrow;
+    const size_t width = width_for(s, s->shapes, n_items, forced);
+    const char *why = one_by_one_alone;
+    *unbatched = false;
+    oxp_status status = compile_width(ctx, s, inputs, n_items, width, &wide);
+    if (status == OXP_OK && s->core->width > 1 && !s->mix_checked) {
+        bool mixes = false;
+        OXP_TRY(check_mixing(ctx, s, inputs, &mixes));
+        if (!mixes) return OXP_OK;
+        OXP_FAIL_IF(ctx, forced, OXP_EUNSUPPORTED,
+                    "the items of this model's batch of %zu influence each other: they have no "
+                    "explanations of their own",
+                    forced);
+        why = one_by_one_mixed;
+    } else if (status == OXP_OK || width == 1 || !worth_another_try(status)) {
+        return status;
+    } else if (forced) {
+        *unbatched = wide.no_batch;
+        return wide.no_batch ? OXP_OK : status;
+    }
+    OXP_TRY(compile_width(ctx, s, inputs, n_items, 1, &narrow));
+    *unbatched = wide.no_batch && n_items > 1 && wide.target_count == s->core->classes.count;
+    s->one_by_one = why;
     return OXP_OK;
 }
 
@@ -250,30 +323,16 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
                 "an input without a batch axis is shared by the %zu items of this model's batch: "
                 "name what to attribute to with --wrt",
                 forced);
-    size_t width = width_for(s, shapes, *n_items, forced);
-    if (same_inputs(s, shapes, inputs, width)) return OXP_OK;
-    drop_cores(s);
+    if (same_inputs(s, shapes, inputs, width_for(s, shapes, *n_items, forced))) return OXP_OK;
     s->n_inputs = n_inputs;
-    s->shapes = oxp_arena_memdup(s->arena, shapes, n_inputs * sizeof *shapes);
-    OXP_NOMEM_IF(ctx, s->shapes);
-    oxp_status status = compile_width(ctx, s, inputs, width);
-    if (status != OXP_OK && width > 1 && !forced &&
-        (status == OXP_EINVAL || status == OXP_EUNSUPPORTED || status == OXP_ELIMIT)) {
-        s->mixes = true; /* the graph does not take a batch, or it would be too large: one by one */
-        width = 1;
+    memcpy(s->shapes, shapes, n_inputs * sizeof *shapes);
+    bool unbatched;
+    oxp_status status = compile_items(ctx, s, inputs, *n_items, forced, &unbatched);
+    if (status == OXP_OK && unbatched) {
+        s->unbatched = true;
+        s->one_by_one = NULL;
         drop_cores(s);
-        status = compile_width(ctx, s, inputs, 1);
-    }
-    if (status == OXP_OK && width > 1 && !s->mix_checked && !s->needs_data)
-        status = check_mixing(ctx, s, inputs);
-    if (status == OXP_OK && s->mixes && width > 1) {
-        OXP_FAIL_IF(ctx, forced, OXP_EUNSUPPORTED,
-                    "the items of this model's batch of %zu influence each other: they have no "
-                    "explanations "
-                    "of their own",
-                    forced);
-        drop_cores(s);
-        status = compile_width(ctx, s, inputs, 1);
+        return oxp_session_compile(ctx, s, inputs, n_inputs, n_items);
     }
     if (status != OXP_OK) drop_cores(s);
     return status;

@@ -12,10 +12,11 @@ struct oxp_session {
     oxp_core *core, *head;   /* NULL before the first run */
     oxp_input_shape *shapes; /* what they were compiled for, [n_inputs] */
     size_t n_inputs;
-    oxp_arena *fixed; /* guarded data */
-    bool needs_data;  /* integer inputs decide shapes */
-    bool mixes;       /* items of a batch influence each other: one by one */
-    bool mix_checked;
+    oxp_arena *fixed;       /* guarded data */
+    bool *needs_data;       /* [model inputs] integers that decide shapes */
+    bool unbatched;         /* the inputs have no batch axis: all of them are one item */
+    bool mix_checked;       /* whether the items of a batch influence each other */
+    const char *one_by_one; /* why items are not computed side by side; NULL: they are */
 };
 
 /* Compiles for these inputs unless that was done; *n_items: the batch. */

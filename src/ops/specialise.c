@@ -11,7 +11,8 @@ typedef struct special_state {
     oxp_build b;
     oxp_val *map;
     bool *needed;
-    bool *needs_data;
+    const oxp_cut *cut;
+    bool *needs_data; /* [cut->n_feeds] or NULL */
 } special_state;
 
 /* A needed value that nobody feeds pulls in its producer's inputs. Nodes are in topological
@@ -97,6 +98,28 @@ static const oxp_const_in *const_input(const oxp_op *op, uint32_t index)
     return NULL;
 }
 
+/* Marks the fed integers that new value v is computed from. */
+static oxp_status mark_sources(special_state *s, oxp_val v)
+{
+    const oxp_graph *g = s->b.g;
+    if (!s->needs_data) return OXP_OK;
+    bool *source = OXP_NEW(s->ctx->scratch, bool, g->n_values);
+    OXP_NOMEM_IF(s->ctx, source);
+    source[v] = true;
+    for (size_t i = g->n_nodes; i-- > 0;) {
+        const oxp_node *node = g->nodes[i];
+        bool any = false;
+        for (uint32_t k = 0; k < node->n_out; k++)
+            any = any || (node->out[k] && source[node->out[k]]);
+        for (uint32_t k = 0; any && k < node->n_in; k++) source[node->in[k]] = true;
+    }
+    for (size_t i = 0; i < s->cut->n_feeds; i++) {
+        const oxp_val feed = s->map[s->cut->feeds[i].val];
+        if (source[feed] && oxp_value_of(g, feed)->dtype != OXP_F32) s->needs_data[i] = true;
+    }
+    return OXP_OK;
+}
+
 typedef struct resolved { /* a node's inputs and attributes in the new graph */
     oxp_val *in;
     size_t n_in;
@@ -121,7 +144,7 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
         }
         if (v == OXP_NO_VAL) continue;
         const oxp_value *value = oxp_value_of(s->b.g, v);
-        if (value->kind != OXP_VALUE_CONST && s->needs_data) *s->needs_data = true;
+        if (value->kind != OXP_VALUE_CONST) OXP_TRY(mark_sources(s, v));
         OXP_FAIL_IF(s->ctx, value->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
                     "%s '%s' takes its %s from the data of an input; it must be constant",
                     node->op->name, node->origin, ci->attr);
@@ -191,7 +214,7 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
                           const oxp_cut *cut, oxp_special *out, bool *needs_data)
 {
     ctx->stage = OXP_STAGE_INFER;
-    special_state s = {.ctx = ctx, .model = model, .needs_data = needs_data};
+    special_state s = {.ctx = ctx, .model = model, .cut = cut, .needs_data = needs_data};
     bool *fed = OXP_NEW(ctx->scratch, bool, model->n_values);
     s.needed = OXP_NEW(ctx->scratch, bool, model->n_values);
     s.map = OXP_NEW(arena, oxp_val, model->n_values);

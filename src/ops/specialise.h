@@ -30,8 +30,8 @@ typedef struct oxp_special {
 } oxp_special;
 
 /* Everything is made in `arena`. OXP_EINVAL when a needed input is not fed (named), or when a shape
- * does not fit. *needs_data (may be NULL) becomes true when it failed because a shape depends on
- * the data of a fed tensor: give it as `fixed` and try again. */
+ * does not fit. When it failed because a shape depends on the data of fed integers, their places in
+ * needs_data ([n_feeds], may be NULL) become true: give those as `fixed` and try again. */
 oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model,
                           const oxp_cut *cut, oxp_special *out, bool *needs_data);
 
