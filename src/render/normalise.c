@@ -1,52 +1,8 @@
 /* normalise.c - see normalise.h. */
 #include "render/normalise.h"
+
+#include "signal/stats.h"
 #include <math.h>
-
-static void swap(float *a, float *b)
-{
-    const float t = *a;
-    *a = *b;
-    *b = t;
-}
-
-/* Puts the element of rank k (0-based) at v[k], smaller ones before it, larger ones behind it
- * (Hoare's selection with the median of three as pivot). */
-static void select_rank(float *v, int64_t n, int64_t k)
-{
-    int64_t lo = 0, hi = n - 1;
-    while (lo < hi) {
-        const int64_t mid = lo + (hi - lo) / 2;
-        if (v[mid] < v[lo]) swap(&v[mid], &v[lo]);
-        if (v[hi] < v[lo]) swap(&v[hi], &v[lo]);
-        if (v[hi] < v[mid]) swap(&v[hi], &v[mid]);
-        const float pivot = v[mid];
-        int64_t i = lo, j = hi;
-        while (i <= j) {
-            while (v[i] < pivot) i++;
-            while (v[j] > pivot) j--;
-            if (i <= j) swap(&v[i++], &v[j--]);
-        }
-        if (k <= j)
-            hi = j;
-        else if (k >= i)
-            lo = i;
-        else
-            return;
-    }
-}
-
-/* Percentile with linear interpolation: position p/100 (n-1) between the two neighbouring ranks.
- * Reorders v. */
-static double percentile_of(float *v, int64_t n, double percentile)
-{
-    const double position = percentile / 100 * (double)(n - 1);
-    const int64_t k = (int64_t)position;
-    select_rank(v, n, k);
-    if (k + 1 >= n) return (double)v[k];
-    float next = v[k + 1];
-    for (int64_t i = k + 2; i < n; i++) next = v[i] < next ? v[i] : next;
-    return (double)v[k] + (position - (double)k) * ((double)next - (double)v[k]);
-}
 
 bool oxp_finite_range(const float *v, int64_t n, float *lo, float *hi)
 {
@@ -79,7 +35,7 @@ oxp_status oxp_scale_find(oxp_ctx *ctx, const float *v, int64_t n, double percen
     for (int64_t i = 0; i < n; i++)
         if (isfinite(v[i])) magnitude[finite++] = fabsf(v[i]);
     out->bad = n - finite;
-    if (finite > 0) out->clip = percentile_of(magnitude, finite, p);
+    if (finite > 0) out->clip = oxp_percentile(magnitude, finite, p);
     if (out->clip == 0) out->clip = fmax(fabs(out->min), fabs(out->max));
     return OXP_OK;
 }
