@@ -185,12 +185,9 @@ oxp_status oxp_opt_fuse(oxp_pass *pass)
     find(&rw, chains, sums);
     for (size_t i = 0; i < pass->in->n_nodes; i++) {
         const oxp_node *node = pass->in->nodes[i];
-        bool live = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            live = live || (node->out[k] && rw.live[node->out[k]]);
         if (chains[i].root)
             OXP_TRY(emit_chain(&rw, &chains[i]));
-        else if (!live || rw.absorbed[i])
+        else if (!oxp_rewrite_live(&rw, node) || rw.absorbed[i])
             continue;
         else if (sums[i])
             OXP_TRY(emit_summed_grad(&rw, node, sums[i]));

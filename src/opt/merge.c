@@ -80,10 +80,7 @@ oxp_status oxp_opt_merge(oxp_pass *pass)
     }
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i], *conv = mergeable(&rw, node);
-        bool live = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            live = live || (node->out[k] && rw.live[node->out[k]]);
-        if (!live || rw.absorbed[i]) continue;
+        if (!oxp_rewrite_live(&rw, node) || rw.absorbed[i]) continue;
         OXP_TRY(conv ? merge_one(&rw, conv, node) : oxp_rewrite_copy(&rw, node));
     }
     return oxp_rewrite_end(&rw);

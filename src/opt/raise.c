@@ -41,13 +41,6 @@ typedef struct found {
     oxp_match match;
 } found;
 
-static bool is_live(const oxp_rewrite *rw, const oxp_node *node)
-{
-    for (uint32_t k = 0; k < node->n_out; k++)
-        if (node->out[k] && rw->live[node->out[k]]) return true;
-    return false;
-}
-
 /* The group that ends at this node, if any, in *out. */
 static oxp_status find_one(oxp_rewrite *rw, const pattern *patterns, size_t n, const oxp_node *root,
                            found **out)
@@ -82,12 +75,12 @@ static oxp_status sweep(oxp_pass *pass, const pattern *patterns, size_t n)
     found **at = OXP_NEW(pass->ctx->scratch, found *, g->n_nodes + 1);
     OXP_NOMEM_IF(pass->ctx, at);
     for (size_t i = g->n_nodes; i-- > 0;)
-        if (is_live(&rw, g->nodes[i]) && !rw.absorbed[i])
+        if (oxp_rewrite_live(&rw, g->nodes[i]) && !rw.absorbed[i])
             OXP_TRY(find_one(&rw, patterns, n, g->nodes[i], &at[i]));
     for (size_t i = 0; i < g->n_nodes; i++) {
         if (at[i])
             OXP_TRY(emit_one(&rw, at[i]));
-        else if (is_live(&rw, g->nodes[i]) && !rw.absorbed[i])
+        else if (oxp_rewrite_live(&rw, g->nodes[i]) && !rw.absorbed[i])
             OXP_TRY(oxp_rewrite_copy(&rw, g->nodes[i]));
     }
     return oxp_rewrite_end(&rw);

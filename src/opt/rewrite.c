@@ -15,10 +15,8 @@ static void mark_live(oxp_rewrite *rw)
         rw->live[v] = rw->live[v] || rw->pass->keep[v];
     for (size_t i = g->n_nodes; i-- > 0;) {
         oxp_node *node = g->nodes[i];
-        bool live = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            live = live || (node->out[k] && rw->live[node->out[k]]);
-        for (uint32_t k = 0; live && k < node->n_in; k++) {
+        if (!oxp_rewrite_live(rw, node)) continue;
+        for (uint32_t k = 0; k < node->n_in; k++) {
             rw->live[node->in[k]] = true;
             rw->uses[node->in[k]]++;
             if (!rw->user[node->in[k]]) rw->user[node->in[k]] = node;
@@ -99,6 +97,13 @@ oxp_status oxp_rewrite_end(oxp_rewrite *rw)
     rw->pass->out = rw->b.g;
     rw->pass->map = rw->map;
     return oxp_graph_verify(rw->pass->ctx, rw->b.g);
+}
+
+bool oxp_rewrite_live(const oxp_rewrite *rw, const oxp_node *node)
+{
+    for (uint32_t k = 0; k < node->n_out; k++)
+        if (node->out[k] && rw->live[node->out[k]]) return true;
+    return false;
 }
 
 bool oxp_rewrite_private(const oxp_rewrite *rw, oxp_val v)

@@ -27,6 +27,8 @@ oxp_status oxp_rewrite_copy(oxp_rewrite *rw, const oxp_node *node);
 void oxp_rewrite_set(oxp_rewrite *rw, oxp_val from, oxp_val to);
 oxp_status oxp_rewrite_end(oxp_rewrite *rw);
 
+/* An output of the node is needed. */
+bool oxp_rewrite_live(const oxp_rewrite *rw, const oxp_node *node);
 /* v is read by one node only and may disappear. */
 bool oxp_rewrite_private(const oxp_rewrite *rw, oxp_val v);
 /* The node that makes v, or NULL for inputs and constants. */

@@ -123,10 +123,7 @@ oxp_status oxp_opt_tidy(oxp_pass *pass)
     OXP_NOMEM_IF(pass->ctx, table.slots);
     for (size_t i = 0; i < pass->in->n_nodes; i++) {
         const oxp_node *node = pass->in->nodes[i];
-        bool live = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            live = live || (node->out[k] && rw.live[node->out[k]]);
-        if (live) OXP_TRY(tidy_node(&rw, &table, node));
+        if (oxp_rewrite_live(&rw, node)) OXP_TRY(tidy_node(&rw, &table, node));
     }
     return oxp_rewrite_end(&rw);
 }
