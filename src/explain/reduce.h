@@ -18,4 +18,9 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
                           const oxp_core_out *out, const double *raw, size_t n,
                           const int64_t *target_dims, int n_dims, oxp_reduced *reduced);
 
+/* Maps of n layers become one more in front: maps[0] from maps[1..n], as the parameter "join"
+ * says. */
+oxp_status oxp_join_maps(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *params, size_t n_items,
+                         oxp_attributed *maps, size_t n);
+
 #endif

@@ -93,35 +93,6 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     return to_tensor(ctx, arena, OXP_F32, &reduced.shape, reduced.data, &map->map);
 }
 
-/* Several layers: each map divided by its maximum, then the mean of them, as one more
- * attribution in front. */
-static oxp_status join_layers(oxp_ctx *ctx, oxp_arena *arena, size_t n_items, oxp_attributed *maps,
-                              size_t n)
-{
-    oxp_attributed *joint = &maps[0];
-    *joint = maps[1];
-    for (size_t k = 2; k <= n; k++)
-        if (!oxp_shape_equal(&maps[k].map.shape, &joint->map.shape))
-            return oxp_ctx_fail(
-                ctx, OXP_EINVAL,
-                "layers '%s' and '%s' give maps of different shapes: use upsample=linear",
-                maps[1].tensor, maps[k].tensor);
-    joint->tensor = "mean of layers";
-    OXP_TRY(oxp_tensor_new(ctx, arena, OXP_F32, &maps[1].map.shape, &joint->map));
-    const size_t cells = (size_t)oxp_shape_elements(&joint->map.shape) / n_items;
-    float *to = (float *)(uintptr_t)joint->map.data;
-    for (size_t k = 1; k <= n; k++)
-        for (size_t item = 0; item < n_items; item++) {
-            const float *from = (const float *)maps[k].map.data + item * cells;
-            float most = 0.0f;
-            for (size_t i = 0; i < cells; i++) most = fmaxf(most, fabsf(from[i]));
-            for (size_t i = 0; most > 0.0f && i < cells; i++)
-                to[item * cells + i] += from[i] / (most * (float)n);
-        }
-    joint->raw = joint->map;
-    return OXP_OK;
-}
-
 static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
                              oxp_explanation *e)
 {
@@ -246,7 +217,7 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
                 "out of memory");
     for (size_t o = 0; o + first < out->n_maps; o++)
         OXP_TRY(make_map(ctx, s, arena, items, o, &out->maps[first + o]));
-    if (join) OXP_TRY(join_layers(ctx, arena, out->n_items, out->maps, core->n_outs));
+    if (join) OXP_TRY(oxp_join_maps(ctx, arena, &s->params, out->n_items, out->maps, core->n_outs));
     OXP_TRY(make_items(ctx, s, arena, items, out));
     OXP_TRY(list_params(ctx, arena, &s->params, out));
     OXP_TRY(list_touched(ctx, arena, core, out));
