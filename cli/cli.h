@@ -27,9 +27,8 @@ typedef struct words {
 typedef struct cli {
     const command *cmd;
     words args; /* MODEL INPUT... */
-    words methods, layers, wrt, set, shapes, formats;
-    const char *target, *contrast, *space, *preprocess, *layout, *labels, *out, *precision,
-        *colormap;
+    words methods, targets, layers, wrt, set, shapes, formats;
+    const char *contrast, *space, *preprocess, *layout, *labels, *out, *precision, *colormap;
     uint64_t max_memory;
     int threads, top;
     bool quiet, dry_run, no_optimise, json;
@@ -57,8 +56,8 @@ typedef struct subject {
     oxp_input *inputs[MAX_INPUTS]; /* one per model input, in order */
     oxp_array arrays[MAX_INPUTS];
     size_t n_inputs;
-    size_t picture;   /* the input that is a picture, or the first */
-    const char *stem; /* of the file names: that of the first INPUT */
+    size_t picture;          /* the input that is a picture, or the first */
+    const char *file, *stem; /* of the first INPUT: as given, and what file names begin with */
 } subject;
 int open_model(const cli *c, subject *s);
 /* Groups: `first` is the index in c->args of the first INPUT of this group; models with several inputs take several files. */
@@ -67,7 +66,26 @@ void drop_inputs(subject *s);
 void close_subject(subject *s);
 size_t inputs_per_run(const subject *s);
 
-void fill_explain_options(const cli *c, const char *method, oxp_explain_options *o);
+/* The methods asked for, and what was learnt about them on the input at hand. */
+typedef struct choice {
+    words names;
+    size_t methods[MAX_WORDS];            /* their numbers */
+    oxp_explainer *explainers[MAX_WORDS]; /* made at first use, kept for all inputs and targets */
+    size_t done;                          /* results on this input */
+    oxp_error first;                      /* why the first method did not apply */
+    char told[16][256];                   /* notes already printed */
+    size_t n_told;
+} choice;
+int choose_methods(const cli *c, const char *by_default, choice *out);
+/* NULL: *error says why. */
+oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t at,
+                             oxp_error *error);
+/* One of several methods may fail to apply: it is left out with a note. All of them: the first reason
+ * is the error. */
+int pass_over(const cli *c, choice *ch, size_t at, const oxp_error *error);
+void tell_notes(const cli *c, choice *ch, const oxp_result *r); /* each once */
+void drop_choice(choice *ch);
+
 void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to);
 /* "Egyptian cat" or "class 285". */
 const char *class_name(const subject *s, int64_t index, char buf[128]);

@@ -10,25 +10,20 @@ typedef struct panels {
     size_t n;
 } panels;
 
-/* A method that does not apply (no layer in a table, no rule for an operator) is left out, with the reason; other failures end the command. */
-static int add_panel(const cli *c, const subject *s, const char *method, panels *p)
+static int add_panel(const cli *c, const subject *s, choice *ch, size_t at, panels *p)
 {
-    oxp_explain_options options;
     oxp_error error = {0};
-    oxp_explainer *e;
-    fill_explain_options(c, method, &options);
-    options.params = NULL;
-    options.n_params = 0;
-    if (oxp_explainer_new(&e, s->model, &options, &error) != OXP_OK) return fail_error(&error);
+    oxp_explainer *e = explainer_for(c, s, ch, at, &error);
+    const char *target = c->targets.n ? c->targets.v[0] : NULL;
+    if (!e) return pass_over(c, ch, at, &error);
     const oxp_status status =
-        oxp_explain(&p->v[p->n], e, s->arrays, s->n_inputs, c->target, c->contrast, &error);
-    oxp_explainer_free(e);
-    if (status == OXP_OK) {
-        p->n++;
-        return EXIT_DONE;
-    }
-    if (status != OXP_EUNSUPPORTED && status != OXP_EINVAL) return fail_error(&error);
-    note(c, "%s does not apply: %s", method, error.message);
+        oxp_explain(&p->v[p->n], e, s->arrays, s->n_inputs, target, c->contrast, &error);
+    end_progress();
+    if (status != OXP_OK) return pass_over(c, ch, at, &error);
+    if (ch->done++ == 0 && !c->quiet)
+        print_top(s, p->v[0], 0, c->out && strcmp(c->out, "-") == 0 ? stderr : stdout);
+    tell_notes(c, ch, p->v[p->n]);
+    p->n++;
     return EXIT_DONE;
 }
 
@@ -39,7 +34,6 @@ static int write_sheet(const cli *c, const subject *s, const panels *p)
     oxp_blob *blob;
     oxp_render_options options = OXP_RENDER_OPTIONS_INIT;
     options.colormap = c->colormap;
-    if (p->n == 0) return fail(EXIT_WORK, "no method applies to this model and input");
     if (oxp_render_sheet(&blob, (const oxp_result *const *)p->v, p->n, 0, s->inputs[s->picture],
                          &options, &error) != OXP_OK)
         return fail_error(&error);
@@ -61,27 +55,21 @@ static int run(const cli *c)
 {
     subject s = {0};
     panels p = {.n = 0};
-    int status = open_model(c, &s);
+    choice methods;
+    int status = choose_methods(c, "all", &methods);
+    if (status == EXIT_DONE) status = open_model(c, &s);
+    if (status == EXIT_DONE && c->targets.n > 1)
+        status = fail(EXIT_USAGE, "compare takes one target, found %zu", c->targets.n);
     if (status == EXIT_DONE && c->args.n < 2)
         status = fail(EXIT_USAGE, "compare needs an INPUT; see onnxplain compare --help");
     if (status == EXIT_DONE) status = load_inputs(c, &s, 1);
     if (status == EXIT_DONE && c->args.n > 1 + s.n_inputs)
         status = fail(EXIT_USAGE, "compare takes one input, found %zu files", c->args.n - 1);
-    const bool all =
-        c->methods.n == 0 || (c->methods.n == 1 && strcmp(c->methods.v[0], "all") == 0);
-    const size_t n = all ? oxp_method_count() : c->methods.n;
-    for (size_t i = 0; status == EXIT_DONE && i < n && p.n < MAX_PANELS; i++) {
-        const char *name = all ? oxp_method_get(i)->name : c->methods.v[i];
-        if (oxp_method_find(name) < 0)
-            status = fail(EXIT_USAGE, "there is no method '%s'; see onnxplain methods", name);
-        else
-            status = add_panel(c, &s, name, &p);
-        if (status == EXIT_DONE && p.n == 1 && i == 0 && !c->quiet)
-            print_top(&s, p.v[0], 0, c->out && strcmp(c->out, "-") == 0 ? stderr : stdout);
-    }
-    end_progress();
+    for (size_t i = 0; status == EXIT_DONE && i < methods.names.n && i < MAX_PANELS; i++)
+        status = add_panel(c, &s, &methods, i, &p);
     if (status == EXIT_DONE) status = write_sheet(c, &s, &p);
     for (size_t i = 0; i < p.n; i++) oxp_result_free(p.v[i]);
+    drop_choice(&methods);
     close_subject(&s);
     return status;
 }

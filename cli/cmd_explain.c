@@ -6,52 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What one file holds; the bracketed parts of its name appear only where more than one was asked for. */
-typedef struct naming {
-    bool several_targets, several_layers, several_inputs;
-} naming;
-
-static int method_names(const cli *c, words *out)
-{
-    *out = c->methods;
-    if (out->n == 0) out->v[out->n++] = "grad-cam";
-    if (out->n == 1 && strcmp(out->v[0], "all") == 0) {
-        out->n = 0;
-        for (size_t i = 0; i < oxp_method_count(); i++) out->v[out->n++] = oxp_method_get(i)->name;
-    }
-    for (size_t i = 0; i < out->n; i++)
-        if (oxp_method_find(out->v[i]) < 0) {
-            const char *names[MAX_WORDS];
-            for (size_t k = 0; k < oxp_method_count(); k++) names[k] = oxp_method_get(k)->name;
-            const char *near = nearest(out->v[i], names, oxp_method_count());
-            return fail(EXIT_USAGE, "there is no method '%s'%s%s%s; see onnxplain methods",
-                        out->v[i], near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'" : "");
-        }
-    return EXIT_DONE;
-}
-
-void fill_explain_options(const cli *c, const char *method, oxp_explain_options *o)
-{
-    *o = (oxp_explain_options)OXP_EXPLAIN_OPTIONS_INIT;
-    o->method = method;
-    o->params = c->set.v;
-    o->n_params = c->set.n;
-    o->target = c->target;
-    o->contrast = c->contrast;
-    o->space = c->space;
-    o->layers = c->layers.v;
-    o->n_layers = c->layers.n;
-    o->wrt = c->wrt.v;
-    o->n_wrt = c->wrt.n;
-    o->threads = c->threads;
-    o->precision = c->precision;
-    o->max_memory = c->max_memory;
-    o->top_k = c->top;
-    o->no_optimise = c->no_optimise;
-    o->progress = c->quiet ? NULL : show_progress;
-}
-
 static bool wants(const cli *c, const char *format)
 {
     for (size_t i = 0; i < c->formats.n; i++)
@@ -135,12 +89,12 @@ static int write_json(const cli *c, const subject *s, const oxp_result *r, const
 }
 
 static int write_all(const cli *c, const subject *s, const oxp_result *r, const char *method,
-                     const char *target, const naming *n)
+                     const char *target)
 {
     char base[1024];
     snprintf(base, sizeof base, "%s", s->stem);
     add_part(base, sizeof base, method);
-    if (n->several_targets) add_part(base, sizeof base, target);
+    if (c->targets.n > 1) add_part(base, sizeof base, target);
     for (size_t item = 0; item < oxp_result_batch(r); item++)
         for (size_t m = 0; m < oxp_result_map_count(r); m++) {
             char name[1024];
@@ -156,11 +110,6 @@ static int write_all(const cli *c, const subject *s, const oxp_result *r, const 
             if (status != EXIT_DONE) return status;
         }
     return write_json(c, s, r, base);
-}
-
-static void print_notes(const cli *c, const oxp_result *r)
-{
-    for (size_t i = 0; i < oxp_result_note_count(r); i++) note(c, "%s", oxp_result_note(r, i));
 }
 
 static void print_prediction(const cli *c, const subject *s, const oxp_result *r, const char *file)
@@ -181,67 +130,67 @@ static void print_prediction(const cli *c, const subject *s, const oxp_result *r
     fflush(to);
 }
 
-static int dry_run(const subject *s, oxp_explainer *e, const char *method)
+/* "grad-cam: tiger cat (282) against lynx (287), logit" */
+static void tell_question(const cli *c, const subject *s, const oxp_result *r, const char *target)
 {
-    oxp_error error = {0};
-    oxp_estimate cost;
-    if (oxp_explainer_cost(&cost, e, s->arrays, s->n_inputs, &error) != OXP_OK)
-        return fail_error(&error);
-    printf("%s: %llu pass%s of %.3g GFLOP, workspace %.1f MB, weights %.1f MB\n", method,
-           (unsigned long long)cost.passes, cost.passes == 1 ? "" : "es", (double)cost.flops * 1e-9,
-           (double)cost.workspace_bytes * 1e-6, (double)cost.weight_bytes * 1e-6);
-    return EXIT_DONE;
+    char name[128], other[128];
+    const int64_t index = oxp_result_target(r, 0), contrast = oxp_result_contrast(r, 0);
+    if (index < 0)
+        note(c, "%s: %s", oxp_result_method(r), target ? target : "the output");
+    else if (contrast < 0)
+        note(c, "%s: %s (%lld), %s", oxp_result_method(r), class_name(s, index, name),
+             (long long)index, oxp_result_space(r));
+    else
+        note(c, "%s: %s (%lld) against %s (%lld), %s", oxp_result_method(r),
+             class_name(s, index, name), (long long)index, class_name(s, contrast, other),
+             (long long)contrast, oxp_result_space(r));
 }
 
-static int run_method(const cli *c, const subject *s, const char *method, const char *file,
-                      bool first, const naming *n, words *targets)
+static oxp_status dry_run(const subject *s, oxp_explainer *e, const char *method, oxp_error *error)
 {
-    oxp_explain_options options;
-    oxp_error error = {0};
-    oxp_explainer *e;
-    fill_explain_options(c, method, &options);
-    if (oxp_explainer_new(&e, s->model, &options, &error) != OXP_OK) return fail_error(&error);
-    int status = c->dry_run ? dry_run(s, e, method) : EXIT_DONE;
-    for (size_t t = 0; status == EXIT_DONE && !c->dry_run && t < targets->n; t++) {
-        oxp_result *r;
-        if (oxp_explain(&r, e, s->arrays, s->n_inputs, targets->v[t], c->contrast, &error) !=
-            OXP_OK) {
-            status = fail_error(&error);
-            break;
-        }
-        end_progress();
-        if (first && t == 0) print_prediction(c, s, r, file);
-        print_notes(c, r);
-        status = write_all(c, s, r, method, targets->v[t] ? targets->v[t] : "", n);
-        oxp_result_free(r);
-    }
-    oxp_explainer_free(e);
+    oxp_estimate cost;
+    const oxp_status status = oxp_explainer_cost(&cost, e, s->arrays, s->n_inputs, error);
+    if (status == OXP_OK)
+        printf("%-28s %llu pass%s of %.3g GFLOP, workspace %.1f MB, weights %.1f MB\n", method,
+               (unsigned long long)cost.passes, cost.passes == 1 ? "" : "es",
+               (double)cost.flops * 1e-9, (double)cost.workspace_bytes * 1e-6,
+               (double)cost.weight_bytes * 1e-6);
     return status;
 }
 
-/* "281,285" are two targets; a label may hold a comma ("tabby, tabby cat"), so a comma splits only between numbers or topK. */
-static void split_targets(const char *text, words *out)
+static int run_method(const cli *c, const subject *s, choice *ch, size_t at, const char *target,
+                      const char *file)
 {
-    static char copy[1024];
-    out->n = 0;
-    const bool simple = text && strspn(text, "0123456789,top") == strlen(text) && strchr(text, ',');
-    if (!simple) {
-        out->v[out->n++] = text;
-        return;
+    oxp_error error = {0};
+    oxp_result *r;
+    oxp_explainer *e = explainer_for(c, s, ch, at, &error);
+    if (!e) return pass_over(c, ch, at, &error);
+    const oxp_status status =
+        c->dry_run ? dry_run(s, e, ch->names.v[at], &error)
+                   : oxp_explain(&r, e, s->arrays, s->n_inputs, target, c->contrast, &error);
+    end_progress();
+    if (status != OXP_OK) return pass_over(c, ch, at, &error);
+    if (c->dry_run) {
+        ch->done++;
+        return EXIT_DONE;
     }
-    snprintf(copy, sizeof copy, "%s", text);
-    for (char *p = strtok(copy, ","); p && out->n < MAX_WORDS; p = strtok(NULL, ","))
-        out->v[out->n++] = p;
+    if (ch->done++ == 0) print_prediction(c, s, r, file);
+    tell_question(c, s, r, target);
+    tell_notes(c, ch, r);
+    const int code = write_all(c, s, r, ch->names.v[at], target ? target : "");
+    oxp_result_free(r);
+    return code;
 }
 
-static int explain_one(const cli *c, subject *s, size_t first, const words *methods)
+static int explain_one(const cli *c, subject *s, size_t first, choice *ch)
 {
     int status = load_inputs(c, s, first);
-    words targets;
-    split_targets(c->target, &targets);
-    const naming n = {.several_targets = targets.n > 1};
-    for (size_t m = 0; status == EXIT_DONE && m < methods->n; m++)
-        status = run_method(c, s, methods->v[m], c->args.v[first], m == 0, &n, &targets);
+    const size_t targets = c->targets.n ? c->targets.n : 1;
+    ch->done = 0;
+    ch->first = (oxp_error){0};
+    for (size_t m = 0; status == EXIT_DONE && m < ch->names.n; m++)
+        for (size_t t = 0; status == EXIT_DONE && t < targets; t++)
+            status = run_method(c, s, ch, m, c->targets.n ? c->targets.v[t] : NULL, s->file);
     return status;
 }
 
@@ -260,9 +209,9 @@ static int check_formats(const cli *c)
 static int run(const cli *given)
 {
     cli c = *given;
-    words methods;
+    choice methods;
     subject s = {0};
-    int status = method_names(&c, &methods);
+    int status = choose_methods(&c, "grad-cam", &methods);
     if (status == EXIT_DONE) status = check_formats(&c);
     if (status != EXIT_DONE) return status;
     if (out_is_file(&c) && c.formats.n == 0) {
@@ -273,13 +222,14 @@ static int run(const cli *given)
     const size_t step = status == EXIT_DONE ? inputs_per_run(&s) : 1;
     if (status == EXIT_DONE && c.args.n < 2)
         status = fail(EXIT_USAGE, "explain needs an INPUT; see onnxplain explain --help");
-    if (status == EXIT_DONE && out_is_file(&c) && (c.args.n > 1 + step || methods.n > 1))
-        status =
-            fail(EXIT_USAGE,
-                 "--out names one file, but there are several inputs or methods: name a folder");
-    if (status == EXIT_DONE) status = make_folder(&c);
+    if (status == EXIT_DONE && out_is_file(&c) &&
+        (c.args.n > 1 + step || methods.names.n > 1 || c.targets.n > 1))
+        status = fail(EXIT_USAGE, "--out names one file, but there are several inputs, methods or "
+                                  "targets: name a folder");
+    if (status == EXIT_DONE && !c.dry_run) status = make_folder(&c);
     for (size_t i = 1; status == EXIT_DONE && i < c.args.n; i += step)
         status = explain_one(&c, &s, i, &methods);
+    drop_choice(&methods);
     close_subject(&s);
     return status;
 }
@@ -299,7 +249,7 @@ const command command_explain = {
         "what to explain\n"
         "  --method A,B       methods, or all (default grad-cam); onnxplain methods lists them\n"
         "  --target T         a class number or label, top1 (default), top2 ..., tensor[i,j] or "
-        "sum:tensor\n"
+        "sum:tensor; repeatable\n"
         "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
         "  --space S          logit (default), prob or output: which score is explained\n"
         "  --layer L          tensor name for layer methods, repeatable (default: found "

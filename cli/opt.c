@@ -23,7 +23,7 @@ static const struct option {
     size_t at; /* in struct cli */
 } options[] = {
     {"--method", LIST, offsetof(cli, methods)},
-    {"--target", TEXT, offsetof(cli, target)},
+    {"--target", REPEATED, offsetof(cli, targets)},
     {"--contrast", MAYBE, offsetof(cli, contrast)},
     {"--space", TEXT, offsetof(cli, space)},
     {"--layer", LIST, offsetof(cli, layers)},

@@ -97,7 +97,11 @@ int load_inputs(const cli *c, subject *s, size_t first)
         options.n_shapes = c->shapes.n;
         if (oxp_input_load(&s->inputs[place], s->model, file, &options, &error) != OXP_OK)
             return fail_error(&error);
-        if (i == 0) s->stem = stem_of(file);
+        if (i == 0) {
+            s->file = file;
+            s->picture = place;
+            s->stem = stem_of(file);
+        }
     }
     for (size_t i = 0; i < n; i++) {
         s->arrays[i] = oxp_input_array(s->inputs[i]);

@@ -1,0 +1,121 @@
+/* choice.c - the methods asked for: which, each with the options that are its own, and what to do
+ * when one of several does not apply. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+int choose_methods(const cli *c, const char *by_default, choice *out)
+{
+    words asked = c->methods;
+    *out = (choice){.names = {.n = 0}};
+    if (asked.n == 0) asked.v[asked.n++] = by_default;
+    for (size_t i = 0; i < asked.n; i++) {
+        const bool all = strcmp(asked.v[i], "all") == 0;
+        const int found = all ? 0 : oxp_method_find(asked.v[i]);
+        if (found < 0) {
+            const char *names[MAX_WORDS];
+            const size_t n = oxp_method_count();
+            for (size_t k = 0; k < n; k++) names[k] = oxp_method_get(k)->name;
+            const char *near = nearest(asked.v[i], names, n);
+            return fail(EXIT_USAGE, "there is no method '%s'%s%s%s; see onnxplain methods",
+                        asked.v[i], near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'" : "");
+        }
+        const size_t end = all ? oxp_method_count() : (size_t)found + 1;
+        for (size_t m = (size_t)found; m < end; m++) {
+            size_t k = 0;
+            while (k < out->names.n && out->methods[k] != m) k++;
+            if (k < out->names.n || k == MAX_WORDS) continue;
+            out->methods[k] = m;
+            out->names.v[out->names.n++] = oxp_method_get(m)->name;
+        }
+    }
+    return EXIT_DONE;
+}
+
+static bool declares(size_t method, const char *param)
+{
+    const size_t n = strcspn(param, "=");
+    for (size_t i = 0; i < oxp_method_get(method)->param_count; i++) {
+        const char *name = oxp_method_param(method, i)->name;
+        if (strlen(name) == n && strncmp(name, param, n) == 0) return true;
+    }
+    return false;
+}
+
+/* One method takes all options. Of several, each takes those that are its own; a parameter that none
+ * declares goes to the first, which refuses it by name. */
+static void share_options(const choice *ch, size_t at, oxp_explain_options *o, words *params)
+{
+    const size_t method = ch->methods[at];
+    const words given = *params;
+    if (ch->names.n == 1) return;
+    if (oxp_method_get(method)->needs_layer)
+        o->n_wrt = 0;
+    else if (!declares(method, "method"))
+        o->n_layers = 0;
+    params->n = 0;
+    for (size_t p = 0; p < given.n; p++) {
+        size_t takers = 0;
+        for (size_t m = 0; m < ch->names.n; m++) takers += declares(ch->methods[m], given.v[p]);
+        if (declares(method, given.v[p]) || (takers == 0 && at == 0))
+            params->v[params->n++] = given.v[p];
+    }
+    o->n_params = params->n;
+}
+
+oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t at,
+                             oxp_error *error)
+{
+    if (ch->explainers[at]) return ch->explainers[at];
+    words params = c->set;
+    oxp_explain_options o = OXP_EXPLAIN_OPTIONS_INIT;
+    o.method = ch->names.v[at];
+    o.params = params.v;
+    o.n_params = params.n;
+    o.contrast = c->contrast;
+    o.space = c->space;
+    o.layers = c->layers.v;
+    o.n_layers = c->layers.n;
+    o.wrt = c->wrt.v;
+    o.n_wrt = c->wrt.n;
+    o.threads = c->threads;
+    o.precision = c->precision;
+    o.max_memory = c->max_memory;
+    o.top_k = c->top;
+    o.no_optimise = c->no_optimise;
+    o.progress = c->quiet ? NULL : show_progress;
+    share_options(ch, at, &o, &params);
+    oxp_explainer_new(&ch->explainers[at], s->model, &o, error);
+    return ch->explainers[at];
+}
+
+int pass_over(const cli *c, choice *ch, size_t at, const oxp_error *error)
+{
+    const bool applies = error->code != OXP_EINVAL && error->code != OXP_EUNSUPPORTED;
+    if (applies || ch->names.n == 1) return fail_error(error);
+    if (ch->done == 0 && ch->first.code == OXP_OK) ch->first = *error;
+    if (ch->done == 0 && at + 1 == ch->names.n) return fail_error(&ch->first);
+    if (ch->done > 0) note(c, "%s does not apply: %s", ch->names.v[at], error->message);
+    return EXIT_DONE;
+}
+
+void tell_notes(const cli *c, choice *ch, const oxp_result *r)
+{
+    for (size_t i = 0; i < oxp_result_note_count(r); i++) {
+        const char *text = oxp_result_note(r, i);
+        char line[sizeof ch->told[0]];
+        size_t k = 0;
+        snprintf(line, sizeof line, "%s", text);
+        while (k < ch->n_told && strcmp(ch->told[k], line) != 0) k++;
+        if (k < ch->n_told) continue;
+        if (k < sizeof ch->told / sizeof ch->told[0])
+            memcpy(ch->told[ch->n_told++], line, sizeof line);
+        note(c, "%s", text);
+    }
+}
+
+void drop_choice(choice *ch)
+{
+    for (size_t i = 0; i < ch->names.n; i++) oxp_explainer_free(ch->explainers[i]);
+}
