@@ -176,7 +176,8 @@ static oxp_status find_score(compile_state *s)
     oxp_build_init(&b, s->ctx, core->g);
     b.max_bytes = core->settings->max_memory;
     const bool named = core->settings->target_tensor != OXP_NO_VAL;
-    OXP_TRY(oxp_score_find(&b, s->follow[0], core->settings->space, named, &core->score));
+    OXP_TRY(
+        oxp_score_find(&b, s->follow[0], core->settings->space, named, core->width, &core->score));
     add_note(core, core->score.note);
     const oxp_shape *shape = oxp_shape_at(core->g, core->score.target);
     char text[OXP_SHAPE_TEXT];

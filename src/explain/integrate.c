@@ -176,7 +176,7 @@ static oxp_status drive(oxp_drive *d)
 }
 
 static const oxp_param_info params[] = {
-    {"steps", "points on the line", OXP_PARAM_INT, 1, 100000, "50", NULL},
+    {"steps", "points on the line", OXP_PARAM_INT, 1, 10000, "50", NULL},
     {"rule", "quadrature", OXP_PARAM_CHOICE, 0, 0, "gauss-legendre",
      "gauss-legendre,left,right,middle,trapezoid"},
     {"baseline", "the value every element starts from, in the model's input tensor",

@@ -121,19 +121,31 @@ static oxp_status resolve(oxp_ctx *ctx, const oxp_session *s, oxp_items *items, 
     const double *row = items->top_rows + item * (size_t)core->classes.count;
     oxp_side *side = &d->side[item];
     for (int64_t i = 0; i < core->classes.count; i++)
-        OXP_FAIL_IF(ctx, !isfinite(row[i]), OXP_EINVAL,
-                    "the model's score %lld of item %zu is %s: the input or a weight is not a "
+        OXP_FAIL_IF(ctx, isnan(row[i]), OXP_EINVAL,
+                    "the model's score %lld of item %zu is NaN: the input or a weight is not a "
                     "finite number",
-                    (long long)i, item, isnan(row[i]) ? "NaN" : "infinite");
+                    (long long)i, item);
     OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->target, row, -1,
                                &side->index));
     side->contrast = -1;
+    const double score =
+        oxp_target_score(&core->classes, core->score.space, d->target->kind, side->index, row);
+    OXP_FAIL_IF(ctx, !isfinite(score), OXP_EINVAL,
+                "the explained score of item %zu is infinite: choose another target or space",
+                item);
     if (!s->settings.has_contrast) return OXP_OK;
     const bool classes = d->target->kind == OXP_TARGET_TOP || d->target->kind == OXP_TARGET_CLASS;
+    OXP_FAIL_IF(ctx, !classes && d->contrast->kind == OXP_TARGET_TOP, OXP_EINVAL,
+                "the contrast to an element or a sum must be named: there is no runner-up");
     OXP_TRY(oxp_target_resolve(ctx, &core->classes, core->score.space, *d->contrast, row,
                                classes ? side->index : -1, &side->contrast));
-    OXP_FAIL_IF(ctx, classes && side->contrast == side->index, OXP_EINVAL,
-                "target and contrast are the same class %lld", (long long)side->index);
+    OXP_FAIL_IF(ctx,
+                side->contrast == side->index &&
+                    classes == (d->contrast->kind == OXP_TARGET_TOP ||
+                                d->contrast->kind == OXP_TARGET_CLASS) &&
+                    (classes || d->contrast->kind == d->target->kind),
+                OXP_EINVAL, "target and contrast are the same %s %lld",
+                classes ? "class" : "element", (long long)side->index);
     return OXP_OK;
 }
 

@@ -97,6 +97,7 @@ bool oxp_param_bool(const oxp_params *p, const char *name)
 static bool is_choice(const char *choices, const char *text)
 {
     const size_t n = strlen(text);
+    if (strchr(text, ',')) return false; /* of several, as choices are listed */
     for (const char *c = choices; c; c = strchr(c, ',') ? strchr(c, ',') + 1 : NULL)
         if (n > 0 && strncmp(c, text, n) == 0 && (c[n] == ',' || c[n] == '\0')) return true;
     return false;

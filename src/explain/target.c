@@ -1,6 +1,7 @@
 /* target.c - finding, resolving and seeding targets; see target.h. */
 #include "explain/target.h"
 
+#include "explain/roles.h"
 #include "ops/ops.h"
 #include <math.h>
 
@@ -33,15 +34,16 @@ static const oxp_node *find_link(const oxp_graph *g, oxp_val v)
     }
 }
 
-/* Without a softmax to tell: the last axis of (N,T,C), else axis 1. */
-static int guess_class_axis(const oxp_shape *s)
+/* Without a softmax to tell: axis 1 of (N,C), the channels of (N,C,space...), the features of
+ * (N,T,C) tokens; (C) without a batch axis, none of (N). */
+static int guess_class_axis(const oxp_graph *g, oxp_val v, size_t width)
 {
-    return s->rank == 3 ? 2 : s->rank >= 2 ? 1 : s->rank == 1 ? 0 : -1;
-}
-
-static bool keeps_score_space(const oxp_node *link, oxp_space space)
-{
-    return link && space == OXP_SPACE_LOGIT;
+    const oxp_shape *s = oxp_shape_at(g, v);
+    const oxp_roles roles = oxp_roles_of(g, v);
+    if (s->rank == 3 && roles.axes == OXP_AXES_UNKNOWN) return 2;
+    if (roles.channel > 0) return roles.channel;
+    if (s->rank == 1) return s->dim[0] == (int64_t)width ? -1 : 0;
+    return s->rank >= 2 ? 1 : -1;
 }
 
 static oxp_status append_softmax(oxp_build *b, oxp_score *s)
@@ -57,20 +59,22 @@ static oxp_status append_softmax(oxp_build *b, oxp_score *s)
 }
 
 oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is_named_tensor,
-                          oxp_score *out)
+                          size_t width, oxp_score *out)
 {
     *out = (oxp_score){.target = output, .space = space};
     const oxp_node *link = is_named_tensor ? NULL : find_link(b->g, output);
-    out->class_axis = guess_class_axis(oxp_b_shape(b, output));
+    out->class_axis = guess_class_axis(b->g, output, width);
     if (is_named_tensor || (!link && space != OXP_SPACE_PROB)) {
         if (!is_named_tensor && space == OXP_SPACE_LOGIT)
             out->note = "no Softmax or Sigmoid found: the model's output is taken as the score";
+        out->bare = true;
+        out->space = OXP_SPACE_OUTPUT;
         return OXP_OK;
     }
     if (!link) return append_softmax(b, out);
     const oxp_val scores = link->in[0], linked = link->out[0];
     const oxp_shape *shape = oxp_b_shape(b, scores);
-    out->class_axis = guess_class_axis(shape);
+    out->class_axis = guess_class_axis(b->g, scores, width);
     if (link->op != &oxp_op_Sigmoid) {
         const int64_t axis = oxp_attr_int(link, "axis", -1);
         out->class_axis = (int)(axis < 0 ? axis + shape->rank : axis);
@@ -79,7 +83,7 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
         link->op == &oxp_op_Sigmoid && (out->class_axis < 0 || shape->dim[out->class_axis] == 1);
     out->probability = linked;
     out->log_probability = link->op == &oxp_op_LogSoftmax;
-    if (keeps_score_space(link, space)) {
+    if (space == OXP_SPACE_LOGIT) {
         out->target = scores;
     } else if (space == OXP_SPACE_PROB) {
         out->target = out->log_probability ? oxp_b_unary(b, &oxp_op_Exp, linked) : linked;
@@ -87,8 +91,11 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
         out->log_probability = false;
     }
     if (space == OXP_SPACE_OUTPUT) {
-        out->class_axis = guess_class_axis(oxp_b_shape(b, output));
-        if (!oxp_shape_equal(oxp_b_shape(b, output), shape)) out->probability = OXP_NO_VAL;
+        out->binary = false;
+        if (!oxp_shape_equal(oxp_b_shape(b, output), shape)) {
+            out->class_axis = guess_class_axis(b->g, output, width);
+            out->probability = OXP_NO_VAL;
+        }
     }
     return b->status;
 }
@@ -232,8 +239,7 @@ static double probability_of(const oxp_classes *c, const oxp_score *score, const
         const double p = prob[c->binary ? 0 : index], q = score->log_probability ? exp(p) : p;
         return c->binary && index == 0 ? 1.0 - q : q;
     }
-    return score->space == OXP_SPACE_LOGIT && c->classes > 1 ? softmax_of(c, row, index)
-                                                             : (double)NAN;
+    return score->bare && c->classes > 1 ? softmax_of(c, row, index) : (double)NAN;
 }
 
 size_t oxp_top_classes(const oxp_classes *c, const oxp_score *score, const double *row,

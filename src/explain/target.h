@@ -3,7 +3,8 @@
  *
  * A target tensor's row (one item, batch axis dropped) is seen as (outer, classes, inner): class c
  * is the sum over outer and inner of the elements [., c, .]; outer = inner = 1 for classifiers.
- * A single unit behind a sigmoid counts as two classes: 1 = +s, 0 = -s. */
+ * A single unit behind a sigmoid counts as two classes: 1 = +s, 0 = -s (0 = 1 - p as probability);
+ * as an output it is what it is. */
 #ifndef OXP_EXPLAIN_TARGET_H
 #define OXP_EXPLAIN_TARGET_H
 
@@ -15,6 +16,7 @@ typedef struct oxp_score { /* where the score is, in the specialised graph */
     int class_axis;        /* of target, batch axis counted; -1: not classes */
     bool binary;           /* one unit behind a sigmoid */
     bool log_probability;  /* probability holds logarithms */
+    bool bare;             /* no link: whether these are scores or values nobody says */
     oxp_space space;       /* what was found */
     const char *note;      /* what was assumed, or NULL */
 } oxp_score;
@@ -23,7 +25,7 @@ typedef struct oxp_score { /* where the score is, in the specialised graph */
  * Sigmoid (design decision 9). For space=prob on a model that ends in scores a Softmax over the
  * class axis is appended. */
 oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is_named_tensor,
-                          oxp_score *out);
+                          size_t width, oxp_score *out);
 
 typedef struct oxp_classes { /* of one row */
     int64_t outer, classes, inner, count;
