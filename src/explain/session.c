@@ -1,9 +1,6 @@
 /* session.c - when to compile, for how many rows at a time, and the door functions of explain.h. */
 #include "explain/session.h"
 
-#include "explain/roles.h"
-#include "ops/specialise.h"
-#include "opt/opt.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -391,91 +388,4 @@ oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inp
     else
         oxp_graph_print(s->core->g, out);
     return OXP_OK;
-}
-
-/* ---- forward only ---- */
-
-static oxp_status compute_in(oxp_ctx *ctx, const oxp_net *net, oxp_arena *tmp, oxp_arena *arena,
-                             const oxp_cut *cut, const oxp_tensor *data,
-                             const oxp_exec_options *options, oxp_tensor *out)
-{
-    oxp_special special;
-    OXP_TRY(oxp_specialise(ctx, tmp, net->graph, cut, &special, NULL));
-    const oxp_pass_fn passes[] = {oxp_opt_raise, oxp_opt_merge, oxp_opt_tidy, oxp_opt_fuse};
-    oxp_graph *g = special.g;
-    if (options->kind == OXP_EXEC_FUSED)
-        OXP_TRY(oxp_opt_run(ctx, tmp, passes, OXP_COUNT(passes), &g, NULL, 0));
-    oxp_program *program;
-    OXP_TRY(oxp_program_new(ctx, g, net->weights, options, &program));
-    oxp_status status = OXP_OK;
-    size_t input = 0;
-    for (size_t i = 0; status == OXP_OK && i < cut->n_feeds; i++)
-        if (!cut->feeds[i].fixed) status = oxp_program_feed(ctx, program, input++, &data[i]);
-    if (status == OXP_OK) status = oxp_program_run(ctx, program, 0);
-    for (size_t i = 0; status == OXP_OK && i < cut->n_wanted; i++) {
-        const oxp_value *v = oxp_value_of(g, g->outputs[i]);
-        const oxp_dtype dtype = v->dtype != OXP_F32               ? OXP_I64
-                                : options->kind == OXP_EXEC_PLAIN ? OXP_F64
-                                                                  : OXP_F32;
-        status = oxp_tensor_new(ctx, arena, dtype, &v->shape, &out[i]);
-        if (status == OXP_OK)
-            status = oxp_program_read(ctx, program, i, dtype, (void *)(uintptr_t)out[i].data);
-    }
-    oxp_program_free(program);
-    return status;
-}
-
-oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed,
-                       const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
-                       size_t n_wanted, int threads, bool double_precision, oxp_tensor *out)
-{
-    oxp_feed *feeds = OXP_NEW(ctx->scratch, oxp_feed, n_feeds + 1);
-    oxp_arena *tmp = oxp_arena_new(net->hooks);
-    if (!feeds || !tmp) {
-        oxp_arena_free(tmp);
-        OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
-    }
-    for (size_t i = 0; i < n_feeds; i++) {
-        const bool is_float = oxp_dtype_is_float(oxp_value_of(net->graph, feed[i])->dtype) ||
-                              oxp_value_of(net->graph, feed[i])->dtype == OXP_DTYPE_NONE;
-        feeds[i] = (oxp_feed){feed[i], data[i].shape, is_float ? NULL : &data[i]};
-    }
-    const oxp_cut cut = {feeds, n_feeds, wanted, n_wanted, net->max_memory};
-    const oxp_exec_options options = {.kind = double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED,
-                                      .threads = threads,
-                                      .max_memory = net->max_memory};
-    const oxp_status status = compute_in(ctx, net, tmp, arena, &cut, data, &options, out);
-    oxp_arena_free(tmp);
-    return status;
-}
-
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
-                           size_t n_inputs, oxp_strbuf *out)
-{
-    const oxp_settings settings = {.method = &oxp_method_saliency, .top_k = 1};
-    oxp_session *s;
-    OXP_TRY(oxp_session_new(ctx, net, &settings, &s));
-    oxp_arena *tmp = oxp_arena_new(net->hooks);
-    oxp_feed *feeds = OXP_NEW(ctx->scratch, oxp_feed, n_inputs + 1);
-    oxp_status status = tmp && feeds ? OXP_OK : oxp_ctx_fail(ctx, OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; status == OXP_OK && i < n_inputs; i++)
-        feeds[i] = (oxp_feed){net->graph->inputs[i], inputs[i].shape, NULL};
-    oxp_special special;
-    const oxp_cut cut = {feeds, n_inputs, net->graph->outputs, 1, net->max_memory};
-    if (status == OXP_OK) status = oxp_specialise(ctx, tmp, net->graph, &cut, &special, NULL);
-    oxp_val follow[1] = {status == OXP_OK ? special.g->outputs[0] : OXP_NO_VAL}, *layers = NULL;
-    size_t n = 0;
-    const oxp_pass_fn raise[] = {oxp_opt_raise};
-    if (status == OXP_OK) status = oxp_opt_run(ctx, tmp, raise, 1, &special.g, follow, 1);
-    if (status == OXP_OK) status = oxp_layer_candidates(ctx, special.g, follow[0], &layers, &n);
-    char text[OXP_SHAPE_TEXT];
-    for (size_t i = 0; i < n; i++) {
-        const oxp_value *v = oxp_value_of(special.g, layers[i]);
-        if (v->name)
-            oxp_strbuf_printf(out, "%-40s %s%s\n", v->name, oxp_shape_text(&v->shape, text),
-                              i == 0 ? "  (auto)" : "");
-    }
-    oxp_arena_free(tmp);
-    oxp_session_free(s);
-    return status;
 }
