@@ -264,7 +264,7 @@ oxp_status oxp_differentiate(oxp_build *b, oxp_diff *diff)
     const char *origin = b->origin;
     const uint32_t flags = b->flags;
     b->ctx->stage = OXP_STAGE_GRAD;
-    b->flags |= OXP_NODE_ADJOINT;
+    b->flags = OXP_NODE_ADJOINT;
     const oxp_status status = differentiate(&s);
     b->origin = origin;
     b->flags = flags;
