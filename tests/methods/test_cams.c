@@ -1,5 +1,5 @@
 /* test_cams.c - the family of class activation maps: numbers worked out by hand on the oracle net
- * (docs/methods/pins.md), and properties on networks of one, two and three axes and on tokens.
+ * (docs/methods.md), and properties on networks of one, two and three axes and on tokens.
  *
  * The oracle: x[i][j] = 4i + j -> Conv(1->2, 3x3, ones, bias -50, -75) -> ReLU -> Linear, class 0;
  * at relu1 A = [[0,4],[31,40]], [[0,0],[6,15]] and g = [[1,1],[1,1]], [[1,-1],[-1,-1]]. */
@@ -27,6 +27,38 @@ static const cam_case cases[] = {
      {.method = "xgradcam", .layers = {"conv1"}, .params = {"relu=false"}},
      4,
      {-75.0 / 14 - 21, 60.0 / 14 - 14.7, 465.0 / 14 + 4.2, 600.0 / 14 + 10.5}},
+    /* v = (.946749, .321973); the largest coordinate is positive, so the class does not matter */
+    {"eigencam",
+     {.method = "eigencam", .layers = {"relu1"}, .params = {"relu=false"}},
+     4,
+     {-19.44189968839746, -15.654903706143765, 11.839154627306687, 23.257648767234535}},
+    {"eigencam, rectified",
+     {.method = "eigencam", .layers = {"relu1"}},
+     4,
+     {0, 0, 11.839154627306687, 23.257648767234535}},
+    {"eigengradcam",
+     {.method = "eigengradcam", .layers = {"relu1"}, .params = {"relu=false"}},
+     4,
+     {-19.44189968839746, -15.654903706143765, 11.839154627306687, 23.257648767234535}},
+    {"kpca-cam, linear",
+     {.method = "kpca-cam", .layers = {"relu1"}, .params = {"relu=false", "kernel=linear"}},
+     4,
+     {-19.44189968839746, -15.654903706143765, 11.839154627306687, 23.257648767234535}},
+    /* tanh saturates: two groups */
+    {"kpca-cam",
+     {.method = "kpca-cam", .layers = {"relu1"}, .params = {"relu=false"}},
+     4,
+     {1, 1, -1, -1}},
+    {"kpca-cam, gamma",
+     {.method = "kpca-cam", .layers = {"relu1"}, .params = {"relu=false", "gamma=0.001"}},
+     4,
+     {-0.40828002685863163, -0.3219736872421187, 0.2480392972116215, 0.48221441688912875}},
+    {"kpca-cam, rbf",
+     {.method = "kpca-cam",
+      .layers = {"relu1"},
+      .params = {"relu=false", "kernel=rbf", "gamma=0.001"}},
+     4,
+     {-0.6035957535637964, -0.540185704740184, 0.46267277060562106, 0.6811086876983599}},
 };
 
 static void run_cases(bool fused, double tolerance)
