@@ -87,8 +87,8 @@ void tell_notes(const cli *c, choice *ch, const oxp_result *r); /* each once */
 void drop_choice(choice *ch);
 
 void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to);
-/* "Egyptian cat" or "class 285". */
-const char *class_name(const subject *s, int64_t index, char buf[128]);
+/* "Egyptian cat (285)" or "class 285". */
+const char *class_name(const subject *s, int64_t index, char buf[160]);
 /* A file-name part: letters, digits, '.', '-' and '+' stay, the rest becomes '_'. */
 void clean_name(char *text);
 

@@ -133,17 +133,14 @@ static void print_prediction(const cli *c, const subject *s, const oxp_result *r
 /* "grad-cam: tiger cat (282) against lynx (287), logit" */
 static void tell_question(const cli *c, const subject *s, const oxp_result *r, const char *target)
 {
-    char name[128], other[128];
+    char name[160], other[160];
     const int64_t index = oxp_result_target(r, 0), contrast = oxp_result_contrast(r, 0);
-    if (index < 0)
-        note(c, "%s: %s", oxp_result_method(r), target ? target : "the output");
-    else if (contrast < 0)
-        note(c, "%s: %s (%lld), %s", oxp_result_method(r), class_name(s, index, name),
-             (long long)index, oxp_result_space(r));
-    else
-        note(c, "%s: %s (%lld) against %s (%lld), %s", oxp_result_method(r),
-             class_name(s, index, name), (long long)index, class_name(s, contrast, other),
-             (long long)contrast, oxp_result_space(r));
+    note(c, "%s: %s%s%s, %s", oxp_result_method(r),
+         index >= 0 ? class_name(s, index, name)
+         : target   ? target
+                    : "the output",
+         contrast >= 0 ? " against " : "", contrast >= 0 ? class_name(s, contrast, other) : "",
+         oxp_result_space(r));
 }
 
 static oxp_status dry_run(const subject *s, oxp_explainer *e, const char *method, oxp_error *error)

@@ -127,27 +127,25 @@ void close_subject(subject *s)
     oxp_model_free(s->model);
 }
 
-const char *class_name(const subject *s, int64_t index, char buf[128])
+const char *class_name(const subject *s, int64_t index, char buf[160])
 {
     const char *label = index < 0 ? NULL : oxp_model_label(s->model, index);
     if (!label)
-        snprintf(buf, 128, "class %lld", (long long)index);
+        snprintf(buf, 160, "class %lld", (long long)index);
     else
-        snprintf(buf, 128, "%s", label);
+        snprintf(buf, 160, "%.120s (%lld)", label, (long long)index);
     return buf;
 }
 
 void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to)
 {
-    char name[128];
+    char name[160];
     for (size_t k = 0; k < oxp_result_top_count(r); k++) {
         const oxp_prediction p = oxp_result_top(r, item, k);
         if (p.probability >= 0.0)
-            fprintf(to, "  %5.1f %%  %s (%lld)\n", 100.0 * p.probability,
-                    class_name(s, p.index, name), (long long)p.index);
+            fprintf(to, "  %5.1f %%  %s\n", 100.0 * p.probability, class_name(s, p.index, name));
         else
-            fprintf(to, "  %9.4g  %s (%lld)\n", p.score, class_name(s, p.index, name),
-                    (long long)p.index);
+            fprintf(to, "  %9.4g  %s\n", p.score, class_name(s, p.index, name));
     }
 }
 

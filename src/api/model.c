@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "base/sha256.h"
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_MODEL_BYTES   ((size_t)1 << 37) /* a guard against endless files */
@@ -28,6 +29,16 @@ static oxp_status read_sidecar(oxp_ctx *ctx, oxp_model *m, const char *path)
     bool found;
     OXP_TRY(oxp_file_read(ctx, ctx->scratch, path, MAX_SIDECAR_BYTES, &bytes));
     return oxp_labels_parse(ctx, m->label_arena, bytes, path, &found, &m->labels);
+}
+
+/* Puts the file's name in front of a message about its bytes. */
+static oxp_status name_file(oxp_ctx *ctx, const char *path, oxp_status status)
+{
+    if (status == OXP_OK || status == OXP_ENOMEM || !ctx->error) return status;
+    char message[sizeof ctx->error->message];
+    memcpy(message, ctx->error->message, sizeof message);
+    snprintf(ctx->error->message, sizeof message, "%.200s: %.800s", path, message);
+    return status;
 }
 
 /* Labels beside the model are a convenience: a config.json of another program is no reason to
@@ -69,7 +80,7 @@ static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const vo
                               ? options->max_memory
                               : MAX_MODEL_BYTES;
     OXP_TRY(oxp_file_read(ctx, m->arena, path, (size_t)most, &m->file));
-    OXP_TRY(make_net(ctx, m, m->dir, options));
+    OXP_TRY(name_file(ctx, path, make_net(ctx, m, m->dir, options)));
     return sidecar_labels(ctx, m);
 }
 

@@ -180,7 +180,16 @@ static void put_method(oxp_json *j, const oxp_result *r)
     for (size_t i = 0; i < e->n_params; i++) put_param(j, e->method, e->params[i]);
     oxp_json_end_object(j);
     put_text(j, "layer", e->layer);
-    put_int(j, "nodes_with_rules", (int64_t)e->n_touched);
+    oxp_json_key(j, "nodes_with_rules");
+    oxp_json_begin_array(j);
+    for (size_t i = 0; i < e->n_touched; i++) {
+        oxp_json_begin_object(j);
+        put_text(j, "rule", e->touched[i].rule);
+        put_text(j, "op", e->touched[i].op);
+        put_text(j, "node", e->touched[i].origin);
+        oxp_json_end_object(j);
+    }
+    oxp_json_end_array(j);
     oxp_json_end_object(j);
 }
 
