@@ -21,7 +21,9 @@ typedef enum oxp_method_flag {
     OXP_METHOD_SIGNED = 1 << 2,
     OXP_METHOD_CONTRASTIVE = 1 << 3,
     /* plan is that of the method named by the parameter "method" */
-    OXP_METHOD_WRAPPER = 1 << 4
+    OXP_METHOD_WRAPPER = 1 << 4,
+    /* drive makes one row per item and pass: passes as wide as the batch */
+    OXP_METHOD_LOCKSTEP = 1 << 5
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */

@@ -116,7 +116,10 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
     }
     const oxp_channels how = reduction_of(params, &out->roles);
     const bool absolute = oxp_param_known(params, "abs") && oxp_param_bool(params, "abs");
-    reduced->is_signed = !absolute && how != OXP_CHANNELS_L1 && how != OXP_CHANNELS_L2;
+    const bool has_signs = oxp_param_known(params, "abs")
+                               ? !absolute
+                               : (params->method->flags & OXP_METHOD_SIGNED) != 0;
+    reduced->is_signed = has_signs && how != OXP_CHANNELS_L1 && how != OXP_CHANNELS_L2;
     if (out->roles.channel < 1 || how == OXP_CHANNELS_NONE) {
         reduced->name = absolute ? "magnitude" : "none";
         return copy_rows(ctx, arena, out, absolute, raw, n, reduced);

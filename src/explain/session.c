@@ -234,7 +234,8 @@ static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, siz
 {
     if (forced) return forced;
     if (s->one_by_one || s->unbatched || guards_items(s) || shares_attributed(s, shapes)) return 1;
-    const bool many = (s->params.method->flags & OXP_METHOD_FEEDS) != 0;
+    const uint32_t flags = s->params.method->flags;
+    const bool many = (flags & OXP_METHOD_FEEDS) && !(flags & OXP_METHOD_LOCKSTEP);
     return many || n_items > MAX_WIDTH ? MAX_WIDTH : n_items;
 }
 

@@ -3,7 +3,7 @@
  * Per axis y_i = sum_k w_k x_{i+k}, k = -r..r, r = floor(truncate sigma + 1/2), w_k = exp(-k^2 /
  * (2 sigma^2)) / sum. Each line along the axis is copied into a padded buffer in double, so that
  * the border rule is applied once per line and the inner loop has no branches. Between axes the
- * array is float, as in scipy. */
+ * array keeps its type, as in scipy. */
 #include "signal/blur.h"
 
 #include <math.h>
@@ -45,32 +45,38 @@ static void make_kernel(double *w, int64_t radius, double sigma)
     for (int64_t k = 0; k <= 2 * radius; k++) w[k] /= sum;
 }
 
+/* Elements of either type. */
+typedef struct elements {
+    float *f32; /* or NULL */
+    double *f64;
+} elements;
+
 /* Blurs, in place, every line of `data` seen as (outer, n, inner) along its middle axis. */
-static void blur_axis(float *data, int64_t outer, int64_t n, int64_t inner, const double *w,
+static void blur_axis(elements data, int64_t outer, int64_t n, int64_t inner, const double *w,
                       int64_t radius, oxp_border border, double *line)
 {
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
-            float *x = data + o * n * inner + i;
+            const int64_t first = o * n * inner + i;
             for (int64_t p = -radius; p < n + radius; p++) {
-                const int64_t at = border_index(p, n, border);
-                line[p + radius] = at < 0 ? 0.0 : (double)x[at * inner];
+                const int64_t at = border_index(p, n, border), e = first + at * inner;
+                line[p + radius] = at < 0 ? 0.0 : data.f32 ? (double)data.f32[e] : data.f64[e];
             }
             for (int64_t p = 0; p < n; p++) {
                 double sum = 0.0;
                 for (int64_t k = 0; k <= 2 * radius; k++) sum += w[k] * line[p + k];
-                x[p * inner] = (float)sum;
+                if (data.f32)
+                    data.f32[first + p * inner] = (float)sum;
+                else
+                    data.f64[first + p * inner] = sum;
             }
         }
 }
 
-oxp_status oxp_blur_gaussian(oxp_ctx *ctx, const float *src, int axes, const int64_t *dims,
-                             const double *sigma, double truncate, oxp_border border, float *dst)
+static oxp_status blur(oxp_ctx *ctx, elements data, int64_t total, int axes, const int64_t *dims,
+                       const double *sigma, double truncate, oxp_border border)
 {
-    int64_t total = 1, outer = 1;
-    for (int a = 0; a < axes; a++) total *= dims[a];
-    if (total == 0) return OXP_OK;
-    if (dst != src) memcpy(dst, src, (size_t)total * sizeof(float));
+    int64_t outer = 1;
     for (int a = 0; a < axes; outer *= dims[a++]) {
         const double reach = truncate * sigma[a];
         OXP_FAIL_IF(
@@ -84,7 +90,33 @@ oxp_status oxp_blur_gaussian(oxp_ctx *ctx, const float *src, int axes, const int
             oxp_arena_alloc(ctx->scratch, (size_t)(dims[a] + 2 * radius), sizeof(double));
         if (!w || !line) OXP_FAIL(ctx, OXP_ENOMEM, "out of memory");
         make_kernel(w, radius, sigma[a]);
-        blur_axis(dst, outer, dims[a], inner, w, radius, border, line);
+        blur_axis(data, outer, dims[a], inner, w, radius, border, line);
     }
     return OXP_OK;
+}
+
+static int64_t count_of(int axes, const int64_t *dims)
+{
+    int64_t total = 1;
+    for (int a = 0; a < axes; a++) total *= dims[a];
+    return total;
+}
+
+oxp_status oxp_blur_gaussian(oxp_ctx *ctx, const float *src, int axes, const int64_t *dims,
+                             const double *sigma, double truncate, oxp_border border, float *dst)
+{
+    const int64_t total = count_of(axes, dims);
+    if (total == 0) return OXP_OK;
+    if (dst != src) memcpy(dst, src, (size_t)total * sizeof *dst);
+    return blur(ctx, (elements){.f32 = dst}, total, axes, dims, sigma, truncate, border);
+}
+
+oxp_status oxp_blur_gaussian_f64(oxp_ctx *ctx, const double *src, int axes, const int64_t *dims,
+                                 const double *sigma, double truncate, oxp_border border,
+                                 double *dst)
+{
+    const int64_t total = count_of(axes, dims);
+    if (total == 0) return OXP_OK;
+    if (dst != src) memcpy(dst, src, (size_t)total * sizeof *dst);
+    return blur(ctx, (elements){.f64 = dst}, total, axes, dims, sigma, truncate, border);
 }

@@ -1,4 +1,4 @@
-/* blur.h - separable Gaussian smoothing of float arrays, as scipy.ndimage.gaussian_filter does
+/* blur.h - separable Gaussian smoothing of arrays, as scipy.ndimage.gaussian_filter does
  * it. */
 #ifndef OXP_SIGNAL_BLUR_H
 #define OXP_SIGNAL_BLUR_H
@@ -20,5 +20,8 @@ typedef enum oxp_border {
  * than 2^20 samples), OXP_ENOMEM. */
 oxp_status oxp_blur_gaussian(oxp_ctx *ctx, const float *src, int axes, const int64_t *dims,
                              const double *sigma, double truncate, oxp_border border, float *dst);
+oxp_status oxp_blur_gaussian_f64(oxp_ctx *ctx, const double *src, int axes, const int64_t *dims,
+                                 const double *sigma, double truncate, oxp_border border,
+                                 double *dst);
 
 #endif

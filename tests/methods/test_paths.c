@@ -1,0 +1,274 @@
+/* test_paths.c - noise, paths, layers and controls: numbers from the definitions and from the
+ * references' own tests (docs/methods/paths.md says which).
+ *
+ * Both executors: the plain one in double to 1e-9, the fused one to 1e-5 of the maximum. */
+#include "net.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOY "tests/data/toy/"
+
+typedef struct path_case {
+    const char *name, *model;
+    test_ask ask;
+    size_t n_in;
+    double in[2][16]; /* shape of the model's inputs, one item */
+    int64_t dims[2][4];
+    size_t n;
+    double want[2][16]; /* of each map */
+    double tolerance;   /* 0: 1e-9 and 1e-5 */
+} path_case;
+
+#define TABLE3   \
+    {            \
+        {        \
+            1, 3 \
+        }        \
+    }
+#define SCALARS  \
+    {            \
+        {1, 1},  \
+        {        \
+            1, 1 \
+        }        \
+    }
+#define LETTERS        \
+    {                  \
+        {              \
+            1, 1, 4, 4 \
+        }              \
+    }
+#define LADDER                                                   \
+    {                                                            \
+        {                                                        \
+            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 \
+        }                                                        \
+    }
+
+/* multi_layer: linear0 = x -> linear1 = sum + (-10, 1, 1, 1) -> relu -> linear2 = sum + (-1, 1).
+ * oracle_conv: x -> Conv(1->2, 3x3, ones, bias -50, -75) -> ReLU -> Linear(8->4) -> ReLU. */
+static const path_case cases[] = {
+    /* vanilla gradient of the oracle is constant around x: squares of it, no variance */
+    {"squared, no noise",
+     "oracle_conv",
+     {.method = "smoothgrad-squared",
+      .params = {"level=0", "samples=3", "method=input-x-gradient"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{0, 1, 4, 9, 0, 25, 36, 49, 0, 81, 100, 121, 0, 0, 0, 0}},
+     0},
+    {"no noise, no variance",
+     "oracle_conv",
+     {.method = "vargrad", .params = {"level=0", "samples=3"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{0}},
+     0},
+    {"constant",
+     "multi_layer",
+     {.method = "constant"},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     3,
+     {{1, 1, 1}},
+     0},
+    /* x = 4 i + j: interior 8 along j and 32 along i, halves at the border */
+    {"sobel",
+     "oracle_conv",
+     {.method = "sobel"},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{16.492422502470642, 17.88854381999832, 17.88854381999832, 16.492422502470642,
+       32.2490309931942, 32.984845004941285, 32.984845004941285, 32.2490309931942, 32.2490309931942,
+       32.984845004941285, 32.984845004941285, 32.2490309931942, 16.492422502470642,
+       17.88854381999832, 17.88854381999832, 16.492422502470642}},
+     0},
+    /* in the linear region: (x - x0) . 4 */
+    {"ig from the minimum",
+     "multi_layer",
+     {.method = "integrated-gradients", .params = {"baseline=min"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{0, 120, 40}},
+     0},
+    {"ig from the maximum",
+     "multi_layer",
+     {.method = "integrated-gradients", .params = {"baseline=max"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{-120, 0, -80}},
+     0},
+    {"ig from the mean",
+     "multi_layer",
+     {.method = "integrated-gradients", .params = {"baseline=mean"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{-160.0 / 3, 200.0 / 3, -40.0 / 3}},
+     0},
+    {"ig from 10",
+     "multi_layer",
+     {.method = "integrated-gradients", .params = {"baseline=10"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{40, 160, 80}},
+     0},
+    {"ig at an inner tensor",
+     "multi_layer",
+     {.method = "integrated-gradients", .wrt = {"linear1"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     4,
+     {{90, 101, 101, 101}},
+     0},
+};
+
+static void run_case(const path_case *c, bool fused)
+{
+    char path[256], what[256];
+    snprintf(path, sizeof path, TOY "%s.onnx", c->model);
+    snprintf(what, sizeof what, "%s (%s)", c->name, fused ? "fused" : "plain");
+    test_net *t = test_net_open(path);
+    oxp_tensor in[2];
+    for (size_t i = 0; i < c->n_in; i++) {
+        int rank = 0;
+        while (rank < 4 && c->dims[i][rank] > 0) rank++;
+        in[i] = test_array(t, rank, c->dims[i], c->in[i]);
+    }
+    test_ask ask = c->ask;
+    ask.fused = fused;
+    const oxp_explanation e = test_explain(t, &ask, in, c->n_in);
+    for (size_t m = 0; m < (e.n_maps < 2 ? e.n_maps : 2); m++)
+        test_close_to(&e.maps[m].raw, c->want[m], c->n,
+                      c->tolerance > 0.0 ? c->tolerance
+                      : fused            ? 1e-5
+                                         : 1e-9,
+                      what);
+    test_net_close(t);
+}
+
+static void numbers_plain(void **state)
+{
+    OXP_UNUSED(state);
+    for (size_t i = 0; i < OXP_COUNT(cases); i++) run_case(&cases[i], false);
+}
+
+static void numbers_fused(void **state)
+{
+    OXP_UNUSED(state);
+    for (size_t i = 0; i < OXP_COUNT(cases); i++) run_case(&cases[i], true);
+}
+
+/* The three statistics belong to the same samples: mean of squares = variance + squared mean. */
+static void statistics_of_noise_agree(void **state)
+{
+    OXP_UNUSED(state);
+    static const char *const methods[] = {"smoothgrad", "smoothgrad-squared", "vargrad"};
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    oxp_explanation e[3];
+    for (int k = 0; k < 3; k++)
+        e[k] = test_explain(
+            t, &(test_ask){.method = methods[k], .params = {"samples=11", "seed=3"}, .target = 1},
+            &x, 1);
+    double most = 0.0;
+    for (int64_t i = 0; i < oxp_shape_elements(&e[0].maps[0].raw.shape); i++) {
+        const double mean = oxp_tensor_get(&e[0].maps[0].raw, i),
+                     square = oxp_tensor_get(&e[1].maps[0].raw, i),
+                     variance = oxp_tensor_get(&e[2].maps[0].raw, i);
+        assert_true(fabs(square - variance - mean * mean) < 1e-12 * (1.0 + square));
+        most = fmax(most, variance);
+    }
+    assert_true(most > 1e-9);
+    assert_false(e[1].maps[0].is_signed || e[2].maps[0].is_signed);
+    test_net_close(t);
+}
+
+/* Uniform noise: another seed gives other numbers, the same seed the same, whatever the batch. */
+static void random_maps_have_a_seed(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    test_ask ask = {.method = "random", .params = {"seed=1"}, .target = 1};
+    const oxp_explanation a = test_explain(t, &ask, &x, 1), b = test_explain(t, &ask, &x, 1);
+    ask.params[0] = "seed=2";
+    const oxp_explanation c = test_explain(t, &ask, &x, 1);
+    const size_t bytes = oxp_tensor_bytes(&a.maps[0].raw);
+    assert_memory_equal(a.maps[0].raw.data, b.maps[0].raw.data, bytes);
+    assert_memory_not_equal(a.maps[0].raw.data, c.maps[0].raw.data, bytes);
+    const int64_t n = oxp_shape_elements(&a.maps[0].raw.shape);
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double v = oxp_tensor_get(&a.maps[0].raw, i);
+        assert_true(v >= 0.0 && v < 1.0);
+        sum += v / (double)n;
+    }
+    assert_true(fabs(sum - 0.5) < 0.05);
+    test_net_close(t);
+}
+
+/* Every kind of baseline adds up to the change of the score; a path from x to itself is nothing. */
+static void baselines_add_up(void **state)
+{
+    OXP_UNUSED(state);
+    static const char *const kinds[] = {"baseline=zero", "baseline=min",   "baseline=max",
+                                        "baseline=mean", "baseline=blur",  "baseline=random",
+                                        "baseline=0.5",  "baseline=1,-2,3"};
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    const bool three = x.shape.dim[1] == 3;
+    for (size_t k = 0; k < OXP_COUNT(kinds) - (three ? 0 : 1); k++) {
+        const oxp_explanation e = test_explain(t,
+                                               &(test_ask){.method = "integrated-gradients",
+                                                           .params = {kinds[k], "steps=300"},
+                                                           .target = 1},
+                                               &x, 1);
+        if (!(e.items[0].gap < 5e-3)) fail_msg("%s misses by %g", kinds[k], e.items[0].gap);
+    }
+    const oxp_explanation still = test_explain(t,
+                                               &(test_ask){.method = "integrated-gradients",
+                                                           .params = {"baseline=blur", "sigma=0"},
+                                                           .target = 1},
+                                               &x, 1);
+    for (int64_t i = 0; i < oxp_shape_elements(&still.maps[0].raw.shape); i++)
+        assert_true(fabs(oxp_tensor_get(&still.maps[0].raw, i)) <= 0.0);
+    test_explain_fails(t,
+                       &(test_ask){.method = "integrated-gradients", .params = {"baseline=grey"}},
+                       &x, 1, OXP_EINVAL);
+    assert_non_null(strstr(t->error.message, "found 'grey'"));
+    test_explain_fails(
+        t, &(test_ask){.method = "integrated-gradients", .params = {"baseline=1,2,3,4,5,6,7"}}, &x,
+        1, OXP_EINVAL);
+    assert_non_null(strstr(t->error.message, "one per channel"));
+    test_net_close(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_plain),
+        cmocka_unit_test(numbers_fused),
+        cmocka_unit_test(statistics_of_noise_agree),
+        cmocka_unit_test(random_maps_have_a_seed),
+        cmocka_unit_test(baselines_add_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
