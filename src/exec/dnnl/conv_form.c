@@ -7,6 +7,8 @@ enum { LANES = 16 }; /* floats in a vector: result channels are padded to a mult
 
 /* Fewer channels than this share a vector badly enough to look for a BLOCK. */
 enum { FEW_CHANNELS = 8, MAX_BLOCK_SIDE = 4 };
+/* ... and no block is larger than this (a patch of 32 x 32 in colour fits), whatever a model's strides are. */
+enum { MAX_BLOCK = 4096 };
 
 /* ---- shapes ---- */
 
@@ -16,12 +18,14 @@ static bool is_idle(const oxp_conv *c, int a)
            c->pad_end[a] == 0;
 }
 
+/* A stride that leaves the picture at once is as good as any longer one, and fits the library's ints. */
 static void set_axis(oxp_conv *to, int t, const oxp_conv *from, int f)
 {
+    const int64_t room = from->in[f] + from->pad_begin[f] + from->pad_end[f];
     to->in[t] = from->in[f];
     to->out[t] = from->out[f];
     to->kernel[t] = from->kernel[f];
-    to->stride[t] = from->stride[f];
+    to->stride[t] = from->stride[f] < room ? from->stride[f] : room;
     to->dilation[t] = from->kernel[f] > 1 ? from->dilation[f] : 1;
     to->pad_begin[t] = from->pad_begin[f];
     to->pad_end[t] = from->pad_end[f];
@@ -68,8 +72,9 @@ static double work(const oxp_conv *c, const int64_t *cells, int64_t results, int
 
 uint64_t oxp_conv_flops(const oxp_conv *c)
 {
-    return (uint64_t)(2.0 * (double)c->n * product(c->out, c->axes) * product(c->kernel, c->axes) *
-                      (double)c->k * (double)(c->c / c->group));
+    const double flops = 2.0 * (double)c->n * product(c->out, c->axes) *
+                         product(c->kernel, c->axes) * (double)c->k * (double)(c->c / c->group);
+    return flops < 1e19 ? (uint64_t)flops : UINT64_MAX;
 }
 
 /* ---- questions about a convolution ---- */
@@ -138,8 +143,10 @@ static int64_t floor_div(int64_t a, int64_t b)
  * reached by tap j from dy[i side + (a + pad - j dilation) / stride] where that divides. */
 static bool block_axis(const oxp_conv *c, int a, int64_t side, oxp_conv_form *f)
 {
-    const int64_t s = c->stride[a], block = s * side;
+    const int64_t s = c->stride[a];
     int64_t first = 0, last = 0;
+    if (s > MAX_BLOCK || c->kernel[a] > MAX_BLOCK) return false;
+    const int64_t block = s * side;
     for (int64_t cell = 0; cell < block; cell++)
         for (int64_t j = 0; j < c->kernel[a]; j++) {
             const int64_t at = cell + c->pad_begin[a] - j * c->dilation[a];
@@ -169,6 +176,7 @@ static bool block(const oxp_conv *c, const int64_t side[3], oxp_conv_form *out)
     for (int a = 0; a < c->axes; a++) {
         if (!block_axis(c, a, side[a], out)) return false;
         cells *= out->block[a];
+        if (cells * c->c > MAX_BLOCK) return false;
     }
     out->conv.c = c->k;
     out->conv.k = cells * c->c;

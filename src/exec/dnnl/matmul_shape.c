@@ -121,5 +121,5 @@ uint64_t oxp_mm_flops(const oxp_mm_shape *s)
 {
     double n = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     for (int i = 0; i < s->leads; i++) n *= (double)s->lead[i];
-    return (uint64_t)n;
+    return n < 1e19 ? (uint64_t)n : UINT64_MAX;
 }

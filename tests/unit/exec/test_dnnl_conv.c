@@ -36,6 +36,7 @@ static const conv_case forward[] = {
     {2, 1, 4, 6, 1, {40, 1}, {5, 1}, ONES, ONES, {2, 0}, {2, 0}, ""}, /* a column: computed as a row */
     {3, 1, 4, 8, 1, {5, 6, 4}, {3, 3, 3}, {1, 2, 1}, ONES, SAME(1), SAME(1), ""},
     {3, 2, 8, 8, 8, {5, 6, 4}, {3, 3, 3}, ONES, ONES, SAME(1), SAME(1), ""},
+    {2, 1, 3, 5, 1, {5, 4}, {3, 2}, {INT32_MAX, 9}, ONES, SAME(0), SAME(1), ""}, /* one window */
     {3, 1, 4, 8, 2, {1, 6, 4}, {1, 3, 3}, ONES, ONES, {0, 1, 1}, {0, 1, 1}, ""},
     {2, 1, 3, 5, 1, {4, 4}, {3, 3}, ONES, ONES, SAME(4), SAME(3), ""}, /* windows wholly in padding: only gemm, which must not add */
 };
@@ -67,6 +68,7 @@ static const conv_case adjoint[] = {
     {1, 2, 16, 16, 1, {40}, {3}, ONES, {4}, {4}, {4}, "flip"},
     {3, 2, 8, 8, 8, {5, 6, 4}, {3, 3, 3}, ONES, ONES, SAME(1), SAME(1), ""},
     {3, 1, 16, 16, 1, {5, 6, 4}, {2, 2, 2}, SAME(2), ONES, SAME(0), SAME(0), ""},
+    {2, 1, 3, 5, 1, {5, 4}, {3, 2}, {INT32_MAX, 9}, ONES, SAME(0), SAME(1), ""}, /* one window */
     {2, 1, 3, 5, 1, {4, 4}, {3, 3}, ONES, ONES, SAME(4), SAME(3), ""}, /* dy cells that reach nothing */
 };
 /* clang-format on */
@@ -386,6 +388,31 @@ static void test_last_form_is_direct(void **state)
     }
 }
 
+/* Whatever a model says: no long search, no huge weights. */
+static void test_absurd_strides(void **state)
+{
+    (void)state;
+    const int64_t huge = INT64_C(1) << 40;
+    const oxp_conv c = {2,         1,   1,  1, 1, {3, 3, 1}, {1, 1, 1}, {3, 3, 1}, {huge, huge, 1},
+                        {1, 1, 1}, {0}, {0}};
+    oxp_conv_form forms[OXP_CONV_FORMS];
+    assert_int_equal(oxp_conv_forms(&c, true, forms), 1);
+    assert_int_equal(forms[0].kind, OXP_CONV_DIRECT);
+    const oxp_conv large = {3,
+                            huge,
+                            huge,
+                            huge,
+                            1,
+                            {huge, huge, huge},
+                            {huge, huge, huge},
+                            {huge, huge, huge},
+                            {1, 1, 1},
+                            {1, 1, 1},
+                            {0},
+                            {0}};
+    assert_true(oxp_conv_flops(&large) == UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_lift),
         cmocka_unit_test(test_last_form_is_direct),
+        cmocka_unit_test(test_absurd_strides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
