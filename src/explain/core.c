@@ -17,8 +17,10 @@ typedef struct compile_state {
     size_t n_at;
     bool varies; /* the drive changes what is fed */
     bool layered;
+    size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
+    oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
     oxp_core_trouble *trouble; /* NULL: not wanted */
-    oxp_val *follow;           /* target, probability, at...: values of the current graph */
+    oxp_val *follow;           /* target, probability, at..., beside: values of the current graph */
 } compile_state;
 
 static oxp_shape with_batch(const oxp_shape *row, bool shared, size_t width)
@@ -148,12 +150,15 @@ static oxp_status forward_graph(compile_state *s, oxp_val output)
     oxp_core *core = s->core;
     oxp_feed *feeds;
     OXP_TRY(make_feeds(s, &feeds));
-    oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at + 1);
+    oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at + 2);
     s->follow = OXP_NEW(core->arena, oxp_val, s->n_at + 3);
     OXP_FAIL_IF(s->ctx, !wanted || !s->follow, OXP_ENOMEM, "out of memory");
     wanted[0] = output;
     for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
-    const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + 1, core->settings->max_memory};
+    const bool named = s->beside != OXP_NO_VAL;
+    if (named) wanted[s->n_at + 1] = s->beside;
+    const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + (named ? 2 : 1),
+                         core->settings->max_memory};
     oxp_special special;
     OXP_TRY(specialise(s, &cut, &special));
     core->g = special.g;
@@ -165,8 +170,9 @@ static oxp_status forward_graph(compile_state *s, oxp_val output)
     s->follow[0] = special.map[output];
     s->follow[1] = OXP_NO_VAL;
     for (size_t i = 0; i < s->n_at; i++) s->follow[i + 2] = special.map[s->at[i]];
+    s->follow[s->n_at + 2] = named ? special.map[s->beside] : OXP_NO_VAL;
     const oxp_pass_fn raise[] = {oxp_opt_raise};
-    return run_passes(s, raise, 1, s->n_at + 2);
+    return run_passes(s, raise, 1, s->n_at + 2 + s->n_beside);
 }
 
 static oxp_status find_score(compile_state *s)
@@ -199,6 +205,8 @@ static oxp_status find_score(compile_state *s)
 
 static oxp_status choose_layer(compile_state *s)
 {
+    if (s->n_beside && s->beside == OXP_NO_VAL)
+        return oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[s->n_at + 2]);
     if (!s->layered || s->n_at > 0) return OXP_OK;
     OXP_TRY(oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[2]));
     s->n_at = 1;
@@ -262,8 +270,10 @@ static oxp_status plan_method(compile_state *s)
                      .at = s->follow + 2,
                      .roles = roles,
                      .n_at = s->n_at,
+                     .beside = s->n_beside ? s->follow[s->n_at + 2] : OXP_NO_VAL,
                      .out = out,
                      .guard = guard};
+    if (s->n_beside) task.beside_roles = oxp_roles_of(g, task.beside);
     OXP_TRY(core->settings->predict_only ? oxp_plan_score(&task) : method->plan(&task));
     OXP_TRY(b.status);
     core->touched = task.touched;
@@ -296,7 +306,8 @@ static oxp_status warn(compile_state *s)
     if (core->stopped)
         add_note(core, "warning: a path from the input goes through a step function (rounding, "
                        "sign), whose derivative is zero: its influence is not in the map");
-    const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet;
+    const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet ||
+                        kind == &oxp_method_guided_grad_cam;
     if (guided && core->n_touched == 0)
         add_note(core,
                  "warning: the model has no rectifier on the path: this is the plain gradient");
@@ -345,6 +356,18 @@ static oxp_status build_program(compile_state *s)
     return make_staging(s);
 }
 
+/* The layer that helps, for methods that want one besides what they attribute to. */
+static oxp_status beside_of(compile_state *s, const oxp_method *kind)
+{
+    const oxp_settings *set = s->core->settings;
+    if (!(kind->flags & OXP_METHOD_BESIDE)) return OXP_OK;
+    OXP_FAIL_IF(s->ctx, set->n_layers > 1, OXP_EINVAL, "%s uses one layer, found %zu",
+                kind->info.name, set->n_layers);
+    s->n_beside = 1;
+    s->beside = set->n_layers ? set->layers[0] : OXP_NO_VAL;
+    return OXP_OK;
+}
+
 static oxp_status compile(compile_state *s)
 {
     oxp_core *core = s->core;
@@ -360,20 +383,22 @@ static oxp_status compile(compile_state *s)
         OXP_TRY(oxp_default_wrt(s->ctx, core->arena, s->model, &wrt, &s->n_at));
         s->at = wrt;
     }
+    OXP_TRY(beside_of(s, kind));
     const oxp_val output = set->target_tensor ? set->target_tensor : s->model->outputs[0];
     OXP_TRY(forward_graph(s, output));
     OXP_TRY(find_score(s));
     OXP_TRY(choose_layer(s));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
     if (!set->double_precision && !set->no_optimise)
-        OXP_TRY(run_passes(s, merge, 1, s->n_at + 2));
+        OXP_TRY(run_passes(s, merge, 1, s->n_at + 2 + s->n_beside));
     else
-        OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2));
+        OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2 + s->n_beside));
     for (size_t f = 0; f < core->n_feeds; f++)
         if (core->feeds[f].input != SIZE_MAX)
             core->feeds[f].roles = oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
+    const char *beside = s->n_beside ? oxp_value_of(core->g, s->follow[s->n_at + 2])->name : NULL;
     OXP_TRY(plan_method(s));
-    if (s->layered && core->n_outs > 0) core->layer = core->outs[0].tensor;
+    core->layer = s->layered && core->n_outs > 0 ? core->outs[0].tensor : beside;
     OXP_TRY(warn(s));
     return build_program(s);
 }

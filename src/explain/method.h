@@ -23,7 +23,9 @@ typedef enum oxp_method_flag {
     /* plan is that of the method named by the parameter "method" */
     OXP_METHOD_WRAPPER = 1 << 4,
     /* drive makes one row per item and pass: passes as wide as the batch */
-    OXP_METHOD_LOCKSTEP = 1 << 5
+    OXP_METHOD_LOCKSTEP = 1 << 5,
+    /* attributes to inputs with the help of one layer (task.beside) */
+    OXP_METHOD_BESIDE = 1 << 6
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -116,6 +118,8 @@ struct oxp_task {
     const oxp_val *at;
     const oxp_roles *roles; /* of each */
     size_t n_at;
+    oxp_val beside; /* of methods with OXP_METHOD_BESIDE: the layer that helps */
+    oxp_roles beside_roles;
     /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
     oxp_val *out;
     /* [n_at] to fill or leave OXP_NO_VAL: (B,...) that must not be negative where the method's
