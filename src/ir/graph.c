@@ -157,12 +157,3 @@ const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n)
     return a && a->type == OXP_ATTR_INTS ? a->ints : NULL;
 }
 
-uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena)
-{
-    uint32_t *uses = OXP_NEW(arena, uint32_t, g->n_values);
-    if (!uses) return NULL;
-    for (size_t i = 0; i < g->n_nodes; i++)
-        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
-    for (size_t i = 0; i < g->n_outputs; i++) uses[g->outputs[i]]++;
-    return uses;
-}

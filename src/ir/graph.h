@@ -137,10 +137,6 @@ const char *oxp_attr_string(const oxp_node *node, const char *name, const char *
 /* *n and the ints, or NULL with *n = 0 when absent. */
 const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n);
 
-/* How often each value is used: counts[v] over node inputs plus graph outputs. In the arena
- * given; NULL: out of memory. */
-uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena);
-
 /* The law above; OXP_EINTERNAL names the first breach. */
 oxp_status oxp_graph_verify(oxp_ctx *ctx, const oxp_graph *g);
 

@@ -62,7 +62,6 @@ oxp_status oxp_lower_by_ref(oxp_lower *lw, const oxp_node *node);
 
 /* ---- moving; the operator declares the result before (oxp_lower_result, _like) ---- */
 oxp_status oxp_lower_copy(oxp_lower *lw, const oxp_part *from, const oxp_part *to);        /* same dims; any strides */
-oxp_status oxp_lower_accumulate(oxp_lower *lw, const oxp_part *from, const oxp_part *to);  /* to += from, floats */
 oxp_status oxp_lower_fill(oxp_lower *lw, oxp_val y, double value); /* any dtype */
 /* Floats along axis of x; negative indices count from the end, others out of range are OXP_EINVAL when run. _grad zeroes dx first. */
 oxp_status oxp_lower_gather(oxp_lower *lw, oxp_val x, oxp_val index, int axis, oxp_val y);
@@ -77,8 +76,6 @@ oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, ox
 oxp_status oxp_lower_sum(oxp_lower *lw, const oxp_val *x, size_t n, oxp_val y);
 oxp_status oxp_lower_where(oxp_lower *lw, oxp_val cond, oxp_val x, oxp_val y, oxp_val z);
 oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y);
-/* y = x scale[c] + shift[c], channel axis 1; scale, shift (C) constants. */
-oxp_status oxp_lower_affine(oxp_lower *lw, oxp_val x, oxp_val scale, oxp_val shift, oxp_val y);
 
 /* ---- contracting; these declare the result themselves ---- */
 typedef struct oxp_post {  /* applied to each element of the result: y = f(result + residual) */
