@@ -180,7 +180,6 @@ static oxp_status find_score(compile_state *s)
     oxp_core *core = s->core;
     oxp_build b;
     oxp_build_init(&b, s->ctx, core->g);
-    b.max_bytes = core->settings->max_memory;
     const bool named = core->settings->target_tensor != OXP_NO_VAL;
     OXP_TRY(
         oxp_score_find(&b, s->follow[0], core->settings->space, named, core->width, &core->score));
@@ -261,7 +260,6 @@ static oxp_status plan_method(compile_state *s)
     oxp_build b;
     oxp_build_init(&b, s->ctx, g);
     b.flags = OXP_NODE_METHOD;
-    b.max_bytes = core->settings->max_memory;
     oxp_task task = {.ctx = s->ctx,
                      .b = &b,
                      .params = core->params,

@@ -16,6 +16,15 @@ oxp_graph *oxp_graph_new(oxp_arena *arena)
     return g;
 }
 
+oxp_graph *oxp_graph_after(oxp_arena *arena, const oxp_graph *from)
+{
+    oxp_graph *g = oxp_graph_new(arena);
+    if (!g) return NULL;
+    g->max_bytes = from->max_bytes;
+    g->folded_bytes = from->folded_bytes;
+    return g;
+}
+
 static oxp_status push_val(oxp_ctx *ctx, oxp_graph *g, oxp_val **list, size_t *n, size_t *cap,
                            oxp_val v)
 {

@@ -103,11 +103,16 @@ typedef struct oxp_graph {
     size_t n_inputs, cap_inputs;
     oxp_val *outputs;
     size_t n_outputs, cap_outputs;
+    /* No value may take more, nor may the constants folded into this graph and into those that it
+     * was made from, together; 0: no limit. */
+    uint64_t max_bytes, folded_bytes;
 } oxp_graph;
 
 /* Construction. All fail only with OXP_ENOMEM, or OXP_ELIMIT past a million values. Names and
  * attributes are copied. */
 oxp_graph *oxp_graph_new(oxp_arena *arena); /* NULL when out of memory */
+/* Another graph under the same limit. */
+oxp_graph *oxp_graph_after(oxp_arena *arena, const oxp_graph *from);
 oxp_status oxp_graph_add_value(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_value_kind kind,
                                oxp_dtype dtype, const oxp_shape *shape, oxp_val *out);
 oxp_status oxp_graph_add_const(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_dtype dtype,

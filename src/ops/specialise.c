@@ -221,7 +221,7 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
     oxp_graph *g = oxp_graph_new(arena);
     OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !g, OXP_ENOMEM, "out of memory");
     oxp_build_init(&s.b, ctx, g);
-    s.b.max_bytes = cut->max_bytes;
+    g->max_bytes = cut->max_bytes;
     for (size_t i = 0; i < cut->n_feeds; i++) fed[cut->feeds[i].val] = true;
     for (size_t i = 0; i < cut->n_wanted; i++) s.needed[cut->wanted[i]] = true;
     mark_needed(&s, fed);
