@@ -277,6 +277,7 @@ static oxp_status plan_method(compile_state *s)
     core->touched = task.touched;
     core->n_touched = task.n_touched;
     core->stopped = task.stopped;
+    core->only_scores = task.only_scores;
     g->n_outputs = 0;
     core->target_output = 0;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
@@ -291,8 +292,7 @@ static oxp_status warn(compile_state *s)
 {
     oxp_core *core = s->core;
     const oxp_method *kind = core->params->inner ? core->params->inner : core->params->method;
-    const bool needs_gradient = kind->plan != oxp_plan_score;
-    for (size_t i = 0; needs_gradient && i < core->n_outs; i++) {
+    for (size_t i = 0; !core->only_scores && i < core->n_outs; i++) {
         if (core->outs[i].output != SIZE_MAX) continue;
         const char *note = oxp_arena_printf(core->arena,
                                             "warning: the target does not depend differentiably "
@@ -306,7 +306,7 @@ static oxp_status warn(compile_state *s)
                        "sign), whose derivative is zero: its influence is not in the map");
     const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet ||
                         kind == &oxp_method_guided_grad_cam;
-    if (guided && core->n_touched == 0)
+    if (guided && !core->only_scores && core->n_touched == 0)
         add_note(core,
                  "warning: the model has no rectifier on the path: this is the plain gradient");
     return OXP_OK;

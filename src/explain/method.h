@@ -127,7 +127,8 @@ struct oxp_task {
     oxp_val *guard;
     const oxp_touch *touched; /* by oxp_task_backward */
     size_t n_touched;
-    bool stopped; /* likewise: a path ended at a step function */
+    bool stopped;     /* likewise: a path ended at a step function */
+    bool only_scores; /* by oxp_plan_score: nothing is attributed by the graph itself */
 };
 
 /* The adjoints of t->at from t->seed (or from `seed`, if not NO_VAL) under `rules` (NULL: the

@@ -80,6 +80,17 @@ static bool is_batched(const oxp_shape *declared, const oxp_shape *given)
            (declared->rank == given->rank && declared->dim[0] == OXP_DIM_UNKNOWN);
 }
 
+/* Fractions would be cut off on the way into an integer input: pictures scaled to [0, 1], say. */
+static bool loses_fractions(const oxp_value *declared, const oxp_tensor *t)
+{
+    if (oxp_dtype_is_float(declared->dtype) || !oxp_dtype_is_float(t->dtype)) return false;
+    for (int64_t i = 0; i < oxp_shape_elements(&t->shape); i++) {
+        const double v = oxp_tensor_get(t, i);
+        if (!(floor(v) >= v)) return true;
+    }
+    return false;
+}
+
 static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp_tensor *t,
                               bool batched)
 {
@@ -93,6 +104,9 @@ static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp
                 oxp_shape_text(have, found));
     OXP_FAIL_IF(ctx, oxp_shape_elements(have) == 0, OXP_EINVAL, "input '%s' is empty: shape %s",
                 declared->name ? declared->name : "?", oxp_shape_text(have, found));
+    OXP_FAIL_IF(ctx, loses_fractions(declared, t), OXP_EINVAL,
+                "input '%s' takes whole numbers (%s), found fractions",
+                declared->name ? declared->name : "?", oxp_dtype_name(declared->dtype));
     return OXP_OK;
 }
 
