@@ -80,14 +80,10 @@ static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, b
     *f = (oxp_core_feed){.name = value->name, .model_val = v, .shared = shared, .out = -1};
     f->row = shared ? *full : without_batch(full, core->width);
     f->count = oxp_shape_elements(&f->row);
-    char text[OXP_SHAPE_TEXT];
     const int at = index_of(s->at, s->n_at, v);
     f->varied =
         s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
     f->out = s->layered ? -1 : at;
-    OXP_FAIL_IF(s->ctx, core->width > 1 && s->varies && f->varied && !has_batch(full, core->width),
-                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
-                value->name ? value->name : "?", oxp_shape_text(full, text), core->width);
     return OXP_OK;
 }
 
@@ -202,6 +198,28 @@ static oxp_status find_score(compile_state *s)
     return OXP_OK;
 }
 
+/* Rows of a tensor that is attributed to must lie apart. */
+static oxp_status check_apart(compile_state *s, const char *name, const oxp_shape *shape)
+{
+    const size_t width = s->core->width;
+    char text[OXP_SHAPE_TEXT];
+    OXP_FAIL_IF(s->ctx, width > 1 && !has_batch(shape, width), OXP_EINVAL,
+                "'%s' of shape %s does not keep the %zu items of the batch apart: name another "
+                "tensor to attribute to",
+                name ? name : "?", oxp_shape_text(shape, text), width);
+    return OXP_OK;
+}
+
+static oxp_status check_feeds(compile_state *s)
+{
+    const oxp_core *core = s->core;
+    for (size_t f = 0; s->varies && f < core->n_feeds; f++)
+        if (core->feeds[f].varied && core->feeds[f].input != SIZE_MAX)
+            OXP_TRY(check_apart(s, core->feeds[f].name,
+                                oxp_shape_at(core->g, core->g->inputs[core->feeds[f].input])));
+    return OXP_OK;
+}
+
 static oxp_status choose_layer(compile_state *s)
 {
     if (s->n_beside && s->beside == OXP_NO_VAL)
@@ -225,13 +243,8 @@ static oxp_status add_out(compile_state *s, oxp_val at, oxp_val out, oxp_val gua
     o->row = without_batch(oxp_shape_at(g, out == OXP_NO_VAL ? at : out), core->width);
     o->count = oxp_shape_elements(&o->row);
     if (out == OXP_NO_VAL) return OXP_OK;
-    char text[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(s->ctx,
-                core->width > 1 &&
-                    (!has_batch(oxp_shape_at(g, out), core->width) ||
-                     (guard != OXP_NO_VAL && !has_batch(oxp_shape_at(g, guard), core->width))),
-                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
-                name ? name : "?", oxp_shape_text(oxp_shape_at(g, at), text), core->width);
+    OXP_TRY(check_apart(s, name, oxp_shape_at(g, out)));
+    if (guard != OXP_NO_VAL) OXP_TRY(check_apart(s, name, oxp_shape_at(g, guard)));
     o->output = g->n_outputs;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, out));
     if (guard == OXP_NO_VAL) return OXP_OK;
@@ -385,6 +398,7 @@ static oxp_status compile(compile_state *s)
     const oxp_val output = set->target_tensor ? set->target_tensor : s->model->outputs[0];
     OXP_TRY(forward_graph(s, output));
     OXP_TRY(find_score(s));
+    OXP_TRY(check_feeds(s));
     OXP_TRY(choose_layer(s));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
     if (!set->double_precision && !set->no_optimise)

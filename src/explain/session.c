@@ -312,6 +312,8 @@ static oxp_status compile_items(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
                     "explanations of their own",
                     forced);
         why = one_by_one_mixed;
+        wide.no_batch = true; /* an axis as long as the batch by chance, perhaps */
+        wide.target_count = (int64_t)width * s->core->classes.count;
     } else if (status == OXP_OK || width == 1 || !worth_another_try(status)) {
         return status;
     } else if (forced) {
@@ -331,10 +333,6 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     oxp_input_shape *shapes = OXP_NEW(ctx->scratch, oxp_input_shape, n_inputs + 1);
     OXP_NOMEM_IF(ctx, shapes);
     OXP_TRY(read_shapes(ctx, s, inputs, n_inputs, shapes, n_items, &forced));
-    OXP_FAIL_IF(ctx, forced > 1 && shares_attributed(s, shapes), OXP_EUNSUPPORTED,
-                "an input without a batch axis is shared by the %zu items of this model's batch: "
-                "name what to attribute to with --wrt",
-                forced);
     if (same_inputs(s, shapes, inputs, width_for(s, shapes, *n_items, forced))) return OXP_OK;
     s->n_inputs = n_inputs;
     memcpy(s->shapes, shapes, n_inputs * sizeof *shapes);
