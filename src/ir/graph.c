@@ -165,4 +165,3 @@ const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n)
     *n = a && a->type == OXP_ATTR_INTS ? a->n : 0;
     return a && a->type == OXP_ATTR_INTS ? a->ints : NULL;
 }
-

@@ -118,4 +118,3 @@ void oxp_canvas_line(oxp_canvas *c, oxp_point from, oxp_point to, double width, 
         }
     }
 }
-
