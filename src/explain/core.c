@@ -19,6 +19,8 @@ typedef struct compile_state {
     bool layered;
     size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
     oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
+    bool tail;                 /* the layer itself is fed: what comes before it is left out */
+    oxp_roles tail_roles;      /* of that layer, found where what comes before can be seen */
     oxp_core_trouble *trouble; /* NULL: not wanted */
     oxp_val *follow;           /* target, probability, at..., beside: values of the current graph */
 } compile_state;
@@ -81,9 +83,10 @@ static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, b
     f->row = shared ? *full : without_batch(full, core->width);
     f->count = oxp_shape_elements(&f->row);
     const int at = index_of(s->at, s->n_at, v);
+    const bool inputs_vary = s->layered && !s->tail;
     f->varied =
-        s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
-    f->out = s->layered ? -1 : at;
+        inputs_vary ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
+    f->out = inputs_vary ? -1 : at;
     return OXP_OK;
 }
 
@@ -103,7 +106,7 @@ static oxp_status make_feeds(compile_state *s, oxp_feed **feeds)
     }
     for (size_t i = 0; i < s->n_at; i++)
         inner = inner || index_of(s->model->inputs, n_in, s->at[i]) < 0;
-    if (!s->varies || s->layered || !inner) return OXP_OK;
+    if (!s->varies || (s->layered && !s->tail) || !inner) return OXP_OK;
     OXP_TRY(inner_shapes(s, *feeds, n_in, shapes));
     for (size_t i = 0; i < s->n_at; i++)
         if (index_of(s->model->inputs, n_in, s->at[i]) < 0)
@@ -230,6 +233,33 @@ static oxp_status choose_layer(compile_state *s)
     return OXP_OK;
 }
 
+/* For methods that recompute only what follows the layer: from the whole graph, what the layer is;
+ * then a graph that starts there. */
+static oxp_status cut_at_layer(compile_state *s, oxp_val output)
+{
+    oxp_core *core = s->core;
+    const char *name = oxp_value_of(core->g, s->follow[2])->name;
+    oxp_val *layer = OXP_NEW(core->arena, oxp_val, 1);
+    OXP_NOMEM_IF(s->ctx, layer);
+    OXP_FAIL_IF(s->ctx, s->n_at > 1, OXP_EUNSUPPORTED,
+                "%s recomputes what follows one layer: give one --layer, found %zu",
+                core->params->method->info.name, s->n_at);
+    *layer = core->settings->n_layers ? core->settings->layers[0] : OXP_NO_VAL;
+    for (size_t v = 1; *layer == OXP_NO_VAL && v < s->model->n_values; v++) {
+        const char *other = oxp_value_of(s->model, (oxp_val)v)->name;
+        if (name && other && strcmp(name, other) == 0) *layer = (oxp_val)v;
+    }
+    OXP_FAIL_IF(s->ctx, *layer == OXP_NO_VAL, OXP_EINVAL,
+                "the layer found has no name in the model: give one with --layer");
+    s->tail_roles = oxp_roles_of(core->g, s->follow[2]);
+    s->tail = true;
+    s->at = layer;
+    core->n_feeds = core->n_notes = 0;
+    OXP_TRY(forward_graph(s, output));
+    OXP_TRY(find_score(s));
+    return check_feeds(s);
+}
+
 /* One more attribution: the method's value `out` for `at`, and what must not be negative in it. */
 static oxp_status add_out(compile_state *s, oxp_val at, oxp_val out, oxp_val guard,
                           const oxp_roles *roles)
@@ -266,7 +296,8 @@ static oxp_status plan_method(compile_state *s)
     oxp_roles *roles = OXP_NEW(s->ctx->scratch, oxp_roles, s->n_at);
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
     OXP_FAIL_IF(s->ctx, !out || !guard || !roles || !core->outs, OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_at; i++) roles[i] = oxp_roles_of(g, s->follow[i + 2]);
+    for (size_t i = 0; i < s->n_at; i++)
+        roles[i] = s->tail ? s->tail_roles : oxp_roles_of(g, s->follow[i + 2]);
     OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
                                 oxp_shape_at(g, s->follow[0]), &seed));
     core->seed_input = g->n_inputs - 1;
@@ -400,6 +431,7 @@ static oxp_status compile(compile_state *s)
     OXP_TRY(find_score(s));
     OXP_TRY(check_feeds(s));
     OXP_TRY(choose_layer(s));
+    if (kind->flags & OXP_METHOD_TAIL) OXP_TRY(cut_at_layer(s, output));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
     if (!set->double_precision && !set->no_optimise)
         OXP_TRY(run_passes(s, merge, 1, s->n_at + 2 + s->n_beside));
@@ -407,7 +439,10 @@ static oxp_status compile(compile_state *s)
         OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2 + s->n_beside));
     for (size_t f = 0; f < core->n_feeds; f++)
         if (core->feeds[f].input != SIZE_MAX)
-            core->feeds[f].roles = oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
+            core->feeds[f].roles =
+                s->tail && core->feeds[f].varied
+                    ? s->tail_roles
+                    : oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
     const char *beside = s->n_beside ? oxp_value_of(core->g, s->follow[s->n_at + 2])->name : NULL;
     OXP_TRY(plan_method(s));
     core->layer = s->layered && core->n_outs > 0 ? core->outs[0].tensor : beside;
