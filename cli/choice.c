@@ -50,10 +50,9 @@ static void share_options(const choice *ch, size_t at, oxp_explain_options *o, w
     const size_t method = ch->methods[at];
     const words given = *params;
     if (ch->names.n == 1) return;
-    const int needs_layer = oxp_method_get(method)->needs_layer;
-    if (needs_layer == 1)
+    if (oxp_method_get(method)->needs_layer)
         o->n_wrt = 0;
-    else if (!needs_layer && !declares(method, "method"))
+    else if (!declares(method, "method"))
         o->n_layers = 0;
     params->n = 0;
     for (size_t p = 0; p < given.n; p++) {

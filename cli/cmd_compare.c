@@ -77,28 +77,31 @@ static int run(const cli *c)
 const command command_compare = {
     .name = "compare",
     .sentence = "one sheet with every method's map side by side",
-    .options = "--method --target --contrast --space --layer --preprocess --layout --shape "
-               "--labels --out --colormap --threads --max-memory "
-               "--precision --quiet",
+    .options = "--method --target --contrast --space --layer --wrt --set --preprocess --layout "
+               "--shape --labels --out --colormap --threads --max-memory --precision "
+               "--no-optimise --quiet",
     .run = run,
-    .help = "usage: onnxplain compare MODEL INPUT [options]\n\n"
-            "Writes STEM.compare.png: the input and the map of each method, titled, with a colour "
-            "bar.\n"
-            "Methods that do not apply to the model are left out, with the reason.\n\n"
-            "  --method A,B       default: all; onnxplain methods lists them\n"
-            "  --target T         a class number or label, top1 (default), top2 ...\n"
-            "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
-            "  --space S          logit (default), prob or output\n"
-            "  --layer L          tensor name for layer methods\n"
-            "  --preprocess P     imagenet, caffe, tf, unit, none, a .json file, or key=value;...\n"
-            "  --layout L         axes of the input, like NCHW or NHWC\n"
-            "  --shape NAME=DIMS  sizes of symbolic axes\n"
-            "  --labels FILE      class names\n"
-            "  --out DIR|FILE|-   where (default: the current folder)\n"
-            "  --colormap NAME    heat, ember, ocean, grey, blue-red, purple-green\n"
-            "  --threads N, --max-memory B, --precision P, --quiet   as for explain\n\n"
-            "examples:\n"
-            "  onnxplain compare models/efficientnet-lite0.onnx photos/coffee.png\n"
-            "  onnxplain compare model.onnx photo.jpg --method saliency,guided-backprop,grad-cam "
-            "--target tabby --out sheet.png\n",
+    .help =
+        "usage: onnxplain compare MODEL INPUT [options]\n\n"
+        "Writes STEM.compare.png: the input and the map of each method, titled, with a colour "
+        "bar.\n"
+        "Methods that do not apply to the model are left out, with the reason.\n\n"
+        "  --method A,B       default: all; onnxplain methods lists them\n"
+        "  --target T         a class number or label, top1 (default), top2 ...\n"
+        "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
+        "  --space S          logit (default), prob or output\n"
+        "  --layer L          tensor name for layer methods\n"
+        "  --wrt TENSOR       attribute to this tensor instead of the inputs\n"
+        "  --set NAME=VALUE   a parameter of the methods that have it\n"
+        "  --preprocess P     imagenet, caffe, tf, unit, none, a .json file, or key=value;...\n"
+        "  --layout L         axes of the input, like NCHW or NHWC\n"
+        "  --shape NAME=DIMS  sizes of symbolic axes\n"
+        "  --labels FILE      class names\n"
+        "  --out DIR|FILE|-   where (default: the current folder)\n"
+        "  --colormap NAME    heat, ember, ocean, grey, blue-red, purple-green\n"
+        "  --threads N, --max-memory B, --precision P, --no-optimise, --quiet   as for explain\n\n"
+        "examples:\n"
+        "  onnxplain compare models/efficientnet-lite0.onnx photos/coffee.png\n"
+        "  onnxplain compare model.onnx photo.jpg --method saliency,guided-backprop,grad-cam "
+        "--target tabby --out sheet.png\n",
 };
