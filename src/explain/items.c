@@ -6,6 +6,18 @@
 #include <math.h>
 #include <string.h>
 
+/* A rectifier turns NaN into 0: the map would be silently wrong. */
+static oxp_status check_finite(oxp_ctx *ctx, const oxp_session *s, size_t input, const double *data,
+                               size_t n)
+{
+    const char *name = oxp_value_of(s->net.graph, s->net.graph->inputs[input])->name;
+    for (size_t i = 0; i < n; i++)
+        OXP_FAIL_IF(ctx, !isfinite(data[i]), OXP_EINVAL,
+                    "element %zu of input '%s' is %s, expected finite numbers", i,
+                    name ? name : "?", isnan(data[i]) ? "NaN" : "infinite");
+    return OXP_OK;
+}
+
 /* Model inputs as doubles, a row for each item; one without a batch axis is repeated. */
 static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_session *s,
                              const oxp_tensor *inputs, size_t n_items, double ***out)
@@ -21,6 +33,7 @@ static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_session *
         (*out)[i] = oxp_arena_alloc(arena, total, sizeof(double));
         OXP_NOMEM_IF(ctx, (*out)[i]);
         oxp_convert((*out)[i], OXP_F64, inputs[i].data, inputs[i].dtype, (int64_t)n);
+        OXP_TRY(check_finite(ctx, s, i, (*out)[i], n));
         for (size_t k = 1; k < copies; k++)
             memcpy((*out)[i] + k * n, (*out)[i], n * sizeof(double));
     }

@@ -7,6 +7,20 @@
 
 enum { MAX_INPUTS = 8, MAX_ELEMENTS = 1 << 20 };
 
+static void *get(size_t bytes, void *user)
+{
+    (void)user;
+    return bytes > PTRDIFF_MAX / 2 ? NULL : aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
+static void put(void *block, void *user)
+{
+    (void)user;
+    free(block);
+}
+
+const oxp_allocator subject_c_library = {get, put, NULL};
+
 static oxp_status load(subject *s, oxp_ctx *ctx, const char *path, uint64_t max_memory)
 {
     char full[4096];

@@ -26,6 +26,9 @@ typedef struct question {
     uint64_t max_memory;
 } question;
 
+/* For tests that do not count allocations. */
+extern const oxp_allocator subject_c_library;
+
 /* path: below the source tree, or absolute. Always to be closed, also after a failure. */
 oxp_status subject_open(subject *s, const oxp_allocator *hooks, const char *path,
                         uint64_t max_memory);
