@@ -50,9 +50,10 @@ static void share_options(const choice *ch, size_t at, oxp_explain_options *o, w
     const size_t method = ch->methods[at];
     const words given = *params;
     if (ch->names.n == 1) return;
-    if (oxp_method_get(method)->needs_layer)
+    const int needs_layer = oxp_method_get(method)->needs_layer;
+    if (needs_layer == 1)
         o->n_wrt = 0;
-    else if (!declares(method, "method"))
+    else if (!needs_layer && !declares(method, "method"))
         o->n_layers = 0;
     params->n = 0;
     for (size_t p = 0; p < given.n; p++) {

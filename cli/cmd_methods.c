@@ -25,7 +25,8 @@ static void print_method(int index)
     const oxp_method_info *m = oxp_method_get((size_t)index);
     printf("%s - %s\n\n%s\n\n  %s\n  %s\n", m->name, m->title, m->sentence, m->definition,
            m->paper);
-    if (m->needs_layer) printf("  Attributes to a layer (--layer; found automatically).\n");
+    if (m->needs_layer == 1) printf("  Attributes to a layer (--layer; found automatically).\n");
+    if (m->needs_layer == 2) printf("  Helped by a layer (--layer; found automatically).\n");
     if (m->is_contrastive)
         printf("  Explains a difference: --contrast names the other class (default: the "
                "runner-up).\n");

@@ -150,7 +150,7 @@ typedef struct oxp_param_info {
 
 typedef struct oxp_method_info {
     const char *name, *title, *sentence, *definition, *paper;
-    int needs_layer;   /* the map is a layer's, upsampled to the input */
+    int needs_layer;   /* 1: the map is a layer's, upsampled to the input; 2: the input's, helped by a layer */
     int is_signed;     /* the map has meaningful signs: shown with a diverging colour map */
     int is_contrastive; /* explains a difference of two targets */
     size_t param_count;

@@ -651,6 +651,104 @@ def bomb_cases():
     add("bomb_outer", "run", limit, "2^36 elements out of 2^12 by outer products", outer)
 
 
+def work_cases():
+    """Small files that ask for much memory in small parts, or for exponential searches."""
+
+    def net(name, value):
+        n = Net(name)
+        n.input("x", value)
+        return n
+
+    ones = np.ones((1, 2, 4, 4), np.float32)
+    row = np.ones((1, 1), np.float32)
+    many = net("many", row)
+    many.ints("shape", 1, 1 << 21)
+    last = "x"
+    for i in range(400):
+        fill = helper.make_tensor("v", FLOAT, [1], [float(i)])
+        many.node("ConstantOfShape", "shape", f"c{i}", value=fill)
+        last = many.node("Add", f"{last},c{i}", f"s{i}")
+    many.output(last)
+    add("bomb_many_constants", "run", "limit", "400 constants of 8 MiB", many)
+
+    folded = net("folded", row)
+    folded.ints("shape", 1, 1 << 21)
+    last = folded.node("ConstantOfShape", "shape", "c")
+    for i in range(400):
+        last = folded.node("Tanh", last, f"c{i}")
+    folded.node("Add", f"x,{last}", "y")
+    folded.output("y")
+    add("bomb_folding", "run", "limit", "400 foldable nodes of 8 MiB each, one after another", folded)
+
+    wide = net("wide", ones)
+    last = "x"
+    for i in range(14):
+        last = wide.node("Sum", ",".join([last] * 16), f"t{i}")
+    wide.output(last)
+    add("paths_repeated", "run", "ok", "14 sums of 16 times the same: 2^56 paths", wide)
+    fork = net("fork", ones)
+    a, b = "x", "x"
+    for i in range(60):
+        a, b = fork.node("Max", f"{a},{b}", f"a{i}"), fork.node("Min", f"{b},{a}", f"b{i}")
+    fork.node("Add", f"{a},{b}", "y")
+    fork.output("y")
+    add("paths_forked", "run", "ok", "60 crossings: 2^60 paths", fork)
+    joined = net("joined", ones)
+    joined.node("Sum", ",".join(["x"] * 20000), "y")
+    joined.output("y")
+    add("inputs_20000", "run", "ok|limit", "one sum of 20000 times the input", joined)
+    fan = net("fan", ones)
+    fan.node("Sum", ",".join(fan.node("Relu", "x", f"r{i}") for i in range(3000)), "y")
+    fan.output("y")
+    add("readers_3000", "run", "ok", "3000 nodes read the input", fan)
+
+
+def size_cases():
+    """Nothing, or next to nothing, where something is expected."""
+
+    def one(name, why, op, *inputs, what="any", **options):
+        add(name, "run", what, why, one_op(op, *inputs, **options))
+
+    void = np.zeros
+    one("zero_slice", "an empty result", "Slice", [0], [0], [2])
+    one("zero_input", "an input without elements", "Relu", shape=(1, 0, 4, 4))
+    one("zero_filters", "a convolution without filters", "Conv", void((0, 2, 3, 3), np.float32))
+    one("zero_channels", "no channels", "Conv", void((3, 0, 3, 3), np.float32), shape=(1, 0, 4, 4))
+    one("zero_inner", "nothing to sum", "MatMul", void((0, 3), np.float32), shape=(1, 0))
+    one("zero_columns", "no columns", "MatMul", void((4, 0), np.float32), shape=(1, 4))
+    one("zero_concat", "an empty part", "Concat", void((1, 0, 4, 4), np.float32), axis=1)
+    one("zero_pad", "padded to nothing", "Pad", [0, 0, -2, 0, 0, 0, -2, 0])
+    one("zero_expand", "expanded to nothing", "Expand", [0, 2, 4, 4])
+    one("zero_reshape", "size 0 is the input's own", "Reshape", [0, 0, -1], what="ok")
+    one("zero_resize", "scaled to nothing", "Resize", void(0, np.float32), np.float32([1, 1, 0.1, 1]))
+    for op in ("ReduceMax", "ReduceMean", "Softmax", "GlobalAveragePool", "MaxPool"):
+        n = Net("void")
+        n.input("x", np.ones((1, 2, 4, 4), np.float32))
+        n.ints("start", 0), n.ints("axis", 2)
+        n.node("Slice", "x,start,start,axis", "none")
+        n.node(op, "none", "y", **({"kernel_shape": [1, 1]} if op == "MaxPool" else {}))
+        n.output("y")
+        add(f"zero_{op.lower()}", "run", "any", f"{op} of nothing", n)
+    scalar = Net("scalar")
+    scalar.input("x", np.float32(1))
+    scalar.node("Relu", "x", "y")
+    scalar.output("y")
+    add("scalar_input", "run", "any", "an input without axes", scalar)
+    one("output_integer", "a class number as output", "ArgMax", what="invalid", axis=1)
+    one("output_infinite", "divides by zero", "Div", np.float32([0]), what="invalid")
+    one("output_nan", "the root of a negative number", "Pow", np.float32([np.nan]), what="invalid")
+    loose = small()
+    loose.const("c", np.ones((1, 2), np.float32))
+    loose.node("Relu", "c", "z")
+    loose.outputs.clear()
+    loose.output("z")
+    add("output_constant", "run", "any", "an output that no input reaches", loose)
+    through = Net("through")
+    through.input("x", np.ones((1, 4), np.float32))
+    through.output("x")
+    add("output_input", "run", "any", "the output is the input", through)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -663,6 +761,8 @@ def main():
         function_cases,
         attribute_cases,
         bomb_cases,
+        work_cases,
+        size_cases,
     ):
         part()
     lines = []

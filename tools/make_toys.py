@@ -12,9 +12,9 @@ import sys
 
 import numpy as np
 
-from toys import composites, containers, nets, opsets
+from toys import asks, composites, containers, nets, opsets
 
-PARTS = [nets.all_nets, composites.all_nets, opsets.all_nets, containers.all_nets]
+PARTS = [nets.all_nets, asks.all_nets, composites.all_nets, opsets.all_nets, containers.all_nets]
 
 
 def main():

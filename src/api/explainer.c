@@ -109,7 +109,7 @@ static oxp_status read_options(oxp_ctx *ctx, oxp_explainer *e, const oxp_explain
                     !(s->method->flags & OXP_METHOD_WRAPPER),
                 OXP_EINVAL, "%s does not use a layer: to attribute to an inner tensor use wrt",
                 s->method->info.name);
-    OXP_FAIL_IF(ctx, o->n_wrt > 0 && s->method->info.needs_layer, OXP_EINVAL,
+    OXP_FAIL_IF(ctx, o->n_wrt > 0 && s->method->info.needs_layer == 1, OXP_EINVAL,
                 "%s attributes to a layer: name it as layer, not as wrt", s->method->info.name);
     s->n_params = o->n_params;
     s->n_layers = o->n_layers;

@@ -1,5 +1,4 @@
-/* host_binary.c - arithmetic, comparisons and logic on two operands, Where, Cast, and the
- * per-channel affine map. */
+/* host_binary.c - arithmetic, comparisons and logic on two operands, Where and Cast. */
 #include "exec/host.h"
 #include "exec/host_math.h"
 
@@ -103,32 +102,4 @@ oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y)
 {
     const cast_args args = {oxp_lower_at(lw, x)->dtype, oxp_lower_at(lw, y)->dtype};
     return oxp_lower_map(lw, "cast", cast_block, &args, sizeof args, &x, 1, y);
-}
-
-OXP_SIMD static void affine_block(const void *args, int64_t n, const void *const *in, void *out)
-{
-    const float *x = in[0], *scale = in[1], *shift = in[2];
-    float *y = out;
-    OXP_UNUSED(args);
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i] + shift[i];
-}
-
-/* A vector (C) seen along axis 1 of `to`. */
-static oxp_part along_channels(oxp_lower *lw, oxp_val v, const oxp_part *to)
-{
-    oxp_part part = *to;
-    part.val = v;
-    part.place = (oxp_place){.offset = oxp_lower_place(lw, v)->offset};
-    part.place.stride[1] = oxp_lower_place(lw, v)->stride[0];
-    return part;
-}
-
-oxp_status oxp_lower_affine(oxp_lower *lw, oxp_val x, oxp_val scale, oxp_val shift, oxp_val y)
-{
-    OXP_TRY(oxp_lower_elementwise(lw, &x, 1, y));
-    const oxp_part to = oxp_lower_whole(lw, y);
-    const oxp_part in[3] = {oxp_lower_whole(lw, x), along_channels(lw, scale, &to),
-                            along_channels(lw, shift, &to)};
-    return oxp_lower_map_parts(lw, "affine", affine_block, NULL, in, 3, &to);
 }

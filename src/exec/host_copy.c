@@ -127,21 +127,6 @@ oxp_status oxp_lower_copy(oxp_lower *lw, const oxp_part *from, const oxp_part *t
     return oxp_lower_map_parts(lw, "copy", NULL, NULL, from, 1, to);
 }
 
-OXP_SIMD static void add_block(const void *args, int64_t n, const void *const *in, void *out)
-{
-    const float *x = in[0], *y = in[1];
-    float *z = out;
-    OXP_UNUSED(args);
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) z[i] = x[i] + y[i];
-}
-
-oxp_status oxp_lower_accumulate(oxp_lower *lw, const oxp_part *from, const oxp_part *to)
-{
-    const oxp_part in[2] = {*to, *from};
-    return oxp_lower_map_parts(lw, "accumulate", add_block, NULL, in, 2, to);
-}
-
 /* ---- fill ---- */
 
 typedef union fill_value {

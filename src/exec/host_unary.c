@@ -244,6 +244,8 @@ oxp_status oxp_lower_sum(oxp_lower *lw, const oxp_val *x, size_t n, oxp_val y)
         const oxp_part to = oxp_lower_whole(lw, y);
         return oxp_lower_copy(lw, &from, &to);
     }
+    /* in several steps: y must not lie where a later step still reads */
+    if (n > MOST) OXP_TRY(oxp_lower_result_like(lw, y, x[0], OXP_NO_VAL));
     for (size_t i = 0; i < n; i++) {
         in[count++] = x[i];
         if (count < MOST && i + 1 < n) continue;

@@ -103,7 +103,7 @@ oxp_status oxp_graph_expand(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g,
     for (int level = 0; !runs_all(g, runs); level++) {
         OXP_FAIL_IF(ctx, level == MAX_EXPANSIONS, OXP_EINTERNAL,
                     "operators are still composite after %d expansions", level);
-        rewrite r = {ctx, g, oxp_graph_new(arena), OXP_NEW(ctx->scratch, oxp_val, g->n_values),
+        rewrite r = {ctx, g, oxp_graph_after(arena, g), OXP_NEW(ctx->scratch, oxp_val, g->n_values),
                      runs};
         OXP_FAIL_IF(ctx, r.to == NULL || r.map == NULL, OXP_ENOMEM, "out of memory");
         OXP_TRY(copy_sources(&r));

@@ -17,8 +17,12 @@ typedef struct compile_state {
     size_t n_at;
     bool varies; /* the drive changes what is fed */
     bool layered;
+    size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
+    oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
+    bool tail;                 /* the layer itself is fed: what comes before it is left out */
+    oxp_roles tail_roles;      /* of that layer, found where what comes before can be seen */
     oxp_core_trouble *trouble; /* NULL: not wanted */
-    oxp_val *follow;           /* target, probability, at...: values of the current graph */
+    oxp_val *follow;           /* target, probability, at..., beside: values of the current graph */
 } compile_state;
 
 static oxp_shape with_batch(const oxp_shape *row, bool shared, size_t width)
@@ -78,14 +82,11 @@ static oxp_status add_feed(compile_state *s, oxp_val v, const oxp_shape *full, b
     *f = (oxp_core_feed){.name = value->name, .model_val = v, .shared = shared, .out = -1};
     f->row = shared ? *full : without_batch(full, core->width);
     f->count = oxp_shape_elements(&f->row);
-    char text[OXP_SHAPE_TEXT];
     const int at = index_of(s->at, s->n_at, v);
+    const bool inputs_vary = s->layered && !s->tail;
     f->varied =
-        s->layered ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
-    f->out = s->layered ? -1 : at;
-    OXP_FAIL_IF(s->ctx, core->width > 1 && s->varies && f->varied && !has_batch(full, core->width),
-                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
-                value->name ? value->name : "?", oxp_shape_text(full, text), core->width);
+        inputs_vary ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
+    f->out = inputs_vary ? -1 : at;
     return OXP_OK;
 }
 
@@ -105,7 +106,7 @@ static oxp_status make_feeds(compile_state *s, oxp_feed **feeds)
     }
     for (size_t i = 0; i < s->n_at; i++)
         inner = inner || index_of(s->model->inputs, n_in, s->at[i]) < 0;
-    if (!s->varies || s->layered || !inner) return OXP_OK;
+    if (!s->varies || (s->layered && !s->tail) || !inner) return OXP_OK;
     OXP_TRY(inner_shapes(s, *feeds, n_in, shapes));
     for (size_t i = 0; i < s->n_at; i++)
         if (index_of(s->model->inputs, n_in, s->at[i]) < 0)
@@ -148,12 +149,15 @@ static oxp_status forward_graph(compile_state *s, oxp_val output)
     oxp_core *core = s->core;
     oxp_feed *feeds;
     OXP_TRY(make_feeds(s, &feeds));
-    oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at + 1);
+    oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at + 2);
     s->follow = OXP_NEW(core->arena, oxp_val, s->n_at + 3);
     OXP_FAIL_IF(s->ctx, !wanted || !s->follow, OXP_ENOMEM, "out of memory");
     wanted[0] = output;
     for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
-    const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + 1, core->settings->max_memory};
+    const bool named = s->beside != OXP_NO_VAL;
+    if (named) wanted[s->n_at + 1] = s->beside;
+    const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + (named ? 2 : 1),
+                         core->settings->max_memory};
     oxp_special special;
     OXP_TRY(specialise(s, &cut, &special));
     core->g = special.g;
@@ -165,8 +169,9 @@ static oxp_status forward_graph(compile_state *s, oxp_val output)
     s->follow[0] = special.map[output];
     s->follow[1] = OXP_NO_VAL;
     for (size_t i = 0; i < s->n_at; i++) s->follow[i + 2] = special.map[s->at[i]];
+    s->follow[s->n_at + 2] = named ? special.map[s->beside] : OXP_NO_VAL;
     const oxp_pass_fn raise[] = {oxp_opt_raise};
-    return run_passes(s, raise, 1, s->n_at + 2);
+    return run_passes(s, raise, 1, s->n_at + 2 + s->n_beside);
 }
 
 static oxp_status find_score(compile_state *s)
@@ -174,7 +179,6 @@ static oxp_status find_score(compile_state *s)
     oxp_core *core = s->core;
     oxp_build b;
     oxp_build_init(&b, s->ctx, core->g);
-    b.max_bytes = core->settings->max_memory;
     const bool named = core->settings->target_tensor != OXP_NO_VAL;
     OXP_TRY(
         oxp_score_find(&b, s->follow[0], core->settings->space, named, core->width, &core->score));
@@ -197,12 +201,63 @@ static oxp_status find_score(compile_state *s)
     return OXP_OK;
 }
 
+/* Rows of a tensor that is attributed to must lie apart. */
+static oxp_status check_apart(compile_state *s, const char *name, const oxp_shape *shape)
+{
+    const size_t width = s->core->width;
+    char text[OXP_SHAPE_TEXT];
+    OXP_FAIL_IF(s->ctx, width > 1 && !has_batch(shape, width), OXP_EINVAL,
+                "'%s' of shape %s does not keep the %zu items of the batch apart: name another "
+                "tensor to attribute to",
+                name ? name : "?", oxp_shape_text(shape, text), width);
+    return OXP_OK;
+}
+
+static oxp_status check_feeds(compile_state *s)
+{
+    const oxp_core *core = s->core;
+    for (size_t f = 0; s->varies && f < core->n_feeds; f++)
+        if (core->feeds[f].varied && core->feeds[f].input != SIZE_MAX)
+            OXP_TRY(check_apart(s, core->feeds[f].name,
+                                oxp_shape_at(core->g, core->g->inputs[core->feeds[f].input])));
+    return OXP_OK;
+}
+
 static oxp_status choose_layer(compile_state *s)
 {
+    if (s->n_beside && s->beside == OXP_NO_VAL)
+        return oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[s->n_at + 2]);
     if (!s->layered || s->n_at > 0) return OXP_OK;
     OXP_TRY(oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[2]));
     s->n_at = 1;
     return OXP_OK;
+}
+
+/* For methods that recompute only what follows the layer: from the whole graph, what the layer is;
+ * then a graph that starts there. */
+static oxp_status cut_at_layer(compile_state *s, oxp_val output)
+{
+    oxp_core *core = s->core;
+    const char *name = oxp_value_of(core->g, s->follow[2])->name;
+    oxp_val *layer = OXP_NEW(core->arena, oxp_val, 1);
+    OXP_NOMEM_IF(s->ctx, layer);
+    OXP_FAIL_IF(s->ctx, s->n_at > 1, OXP_EUNSUPPORTED,
+                "%s recomputes what follows one layer: give one --layer, found %zu",
+                core->params->method->info.name, s->n_at);
+    *layer = core->settings->n_layers ? core->settings->layers[0] : OXP_NO_VAL;
+    for (size_t v = 1; *layer == OXP_NO_VAL && v < s->model->n_values; v++) {
+        const char *other = oxp_value_of(s->model, (oxp_val)v)->name;
+        if (name && other && strcmp(name, other) == 0) *layer = (oxp_val)v;
+    }
+    OXP_FAIL_IF(s->ctx, *layer == OXP_NO_VAL, OXP_EINVAL,
+                "the layer found has no name in the model: give one with --layer");
+    s->tail_roles = oxp_roles_of(core->g, s->follow[2]);
+    s->tail = true;
+    s->at = layer;
+    core->n_feeds = core->n_notes = 0;
+    OXP_TRY(forward_graph(s, output));
+    OXP_TRY(find_score(s));
+    return check_feeds(s);
 }
 
 /* One more attribution: the method's value `out` for `at`, and what must not be negative in it. */
@@ -218,13 +273,8 @@ static oxp_status add_out(compile_state *s, oxp_val at, oxp_val out, oxp_val gua
     o->row = without_batch(oxp_shape_at(g, out == OXP_NO_VAL ? at : out), core->width);
     o->count = oxp_shape_elements(&o->row);
     if (out == OXP_NO_VAL) return OXP_OK;
-    char text[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(s->ctx,
-                core->width > 1 &&
-                    (!has_batch(oxp_shape_at(g, out), core->width) ||
-                     (guard != OXP_NO_VAL && !has_batch(oxp_shape_at(g, guard), core->width))),
-                OXP_EINVAL, "'%s' of shape %s does not keep the batch of %zu items apart",
-                name ? name : "?", oxp_shape_text(oxp_shape_at(g, at), text), core->width);
+    OXP_TRY(check_apart(s, name, oxp_shape_at(g, out)));
+    if (guard != OXP_NO_VAL) OXP_TRY(check_apart(s, name, oxp_shape_at(g, guard)));
     o->output = g->n_outputs;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, out));
     if (guard == OXP_NO_VAL) return OXP_OK;
@@ -246,14 +296,14 @@ static oxp_status plan_method(compile_state *s)
     oxp_roles *roles = OXP_NEW(s->ctx->scratch, oxp_roles, s->n_at);
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
     OXP_FAIL_IF(s->ctx, !out || !guard || !roles || !core->outs, OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_at; i++) roles[i] = oxp_roles_of(g, s->follow[i + 2]);
+    for (size_t i = 0; i < s->n_at; i++)
+        roles[i] = s->tail ? s->tail_roles : oxp_roles_of(g, s->follow[i + 2]);
     OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
                                 oxp_shape_at(g, s->follow[0]), &seed));
     core->seed_input = g->n_inputs - 1;
     oxp_build b;
     oxp_build_init(&b, s->ctx, g);
     b.flags = OXP_NODE_METHOD;
-    b.max_bytes = core->settings->max_memory;
     oxp_task task = {.ctx = s->ctx,
                      .b = &b,
                      .params = core->params,
@@ -262,13 +312,16 @@ static oxp_status plan_method(compile_state *s)
                      .at = s->follow + 2,
                      .roles = roles,
                      .n_at = s->n_at,
+                     .beside = s->n_beside ? s->follow[s->n_at + 2] : OXP_NO_VAL,
                      .out = out,
                      .guard = guard};
+    if (s->n_beside) task.beside_roles = oxp_roles_of(g, task.beside);
     OXP_TRY(core->settings->predict_only ? oxp_plan_score(&task) : method->plan(&task));
     OXP_TRY(b.status);
     core->touched = task.touched;
     core->n_touched = task.n_touched;
     core->stopped = task.stopped;
+    core->only_scores = task.only_scores;
     g->n_outputs = 0;
     core->target_output = 0;
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
@@ -283,8 +336,7 @@ static oxp_status warn(compile_state *s)
 {
     oxp_core *core = s->core;
     const oxp_method *kind = core->params->inner ? core->params->inner : core->params->method;
-    const bool needs_gradient = kind->plan != oxp_plan_score;
-    for (size_t i = 0; needs_gradient && i < core->n_outs; i++) {
+    for (size_t i = 0; !core->only_scores && i < core->n_outs; i++) {
         if (core->outs[i].output != SIZE_MAX) continue;
         const char *note = oxp_arena_printf(core->arena,
                                             "warning: the target does not depend differentiably "
@@ -296,8 +348,9 @@ static oxp_status warn(compile_state *s)
     if (core->stopped)
         add_note(core, "warning: a path from the input goes through a step function (rounding, "
                        "sign), whose derivative is zero: its influence is not in the map");
-    const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet;
-    if (guided && core->n_touched == 0)
+    const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet ||
+                        kind == &oxp_method_guided_grad_cam;
+    if (guided && !core->only_scores && core->n_touched == 0)
         add_note(core,
                  "warning: the model has no rectifier on the path: this is the plain gradient");
     return OXP_OK;
@@ -345,6 +398,18 @@ static oxp_status build_program(compile_state *s)
     return make_staging(s);
 }
 
+/* The layer that helps, for methods that want one besides what they attribute to. */
+static oxp_status beside_of(compile_state *s, const oxp_method *kind)
+{
+    const oxp_settings *set = s->core->settings;
+    if (!(kind->flags & OXP_METHOD_BESIDE)) return OXP_OK;
+    OXP_FAIL_IF(s->ctx, set->n_layers > 1, OXP_EINVAL, "%s uses one layer, found %zu",
+                kind->info.name, set->n_layers);
+    s->n_beside = 1;
+    s->beside = set->n_layers ? set->layers[0] : OXP_NO_VAL;
+    return OXP_OK;
+}
+
 static oxp_status compile(compile_state *s)
 {
     oxp_core *core = s->core;
@@ -360,20 +425,27 @@ static oxp_status compile(compile_state *s)
         OXP_TRY(oxp_default_wrt(s->ctx, core->arena, s->model, &wrt, &s->n_at));
         s->at = wrt;
     }
+    OXP_TRY(beside_of(s, kind));
     const oxp_val output = set->target_tensor ? set->target_tensor : s->model->outputs[0];
     OXP_TRY(forward_graph(s, output));
     OXP_TRY(find_score(s));
+    OXP_TRY(check_feeds(s));
     OXP_TRY(choose_layer(s));
+    if (kind->flags & OXP_METHOD_TAIL) OXP_TRY(cut_at_layer(s, output));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
     if (!set->double_precision && !set->no_optimise)
-        OXP_TRY(run_passes(s, merge, 1, s->n_at + 2));
+        OXP_TRY(run_passes(s, merge, 1, s->n_at + 2 + s->n_beside));
     else
-        OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2));
+        OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2 + s->n_beside));
     for (size_t f = 0; f < core->n_feeds; f++)
         if (core->feeds[f].input != SIZE_MAX)
-            core->feeds[f].roles = oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
+            core->feeds[f].roles =
+                s->tail && core->feeds[f].varied
+                    ? s->tail_roles
+                    : oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
+    const char *beside = s->n_beside ? oxp_value_of(core->g, s->follow[s->n_at + 2])->name : NULL;
     OXP_TRY(plan_method(s));
-    if (s->layered && core->n_outs > 0) core->layer = core->outs[0].tensor;
+    core->layer = s->layered && core->n_outs > 0 ? core->outs[0].tensor : beside;
     OXP_TRY(warn(s));
     return build_program(s);
 }

@@ -50,7 +50,7 @@ typedef struct oxp_core {
     oxp_classes classes;
     const oxp_touch *touched;
     size_t n_touched;
-    bool stopped;
+    bool stopped, only_scores; /* as in oxp_task */
     const char *notes[8];
     size_t n_notes;
     const char *layer;

@@ -31,6 +31,7 @@ oxp_status oxp_plan_gradient(oxp_task *t)
 oxp_status oxp_plan_score(oxp_task *t)
 {
     for (size_t i = 0; i < t->n_at; i++) t->out[i] = OXP_NO_VAL;
+    t->only_scores = true;
     return OXP_OK;
 }
 

@@ -100,6 +100,8 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
     const size_t cells = n_items * (size_t)core->classes.count + 1;
     double **out = OXP_NEW(arena, double *, core->n_outs + 1);
     int64_t *out_count = OXP_NEW(arena, int64_t, core->n_outs + 1);
+    oxp_shape *out_shape = OXP_NEW(arena, oxp_shape, core->n_outs + 1);
+    oxp_roles *out_roles = OXP_NEW(arena, oxp_roles, core->n_outs + 1);
     *items = (oxp_items){.top_rows = OXP_NEW(arena, double, cells),
                          .prob_rows = OXP_NEW(arena, double, cells)};
     oxp_drive *d = &items->drive;
@@ -110,17 +112,22 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
                      .n_items = n_items,
                      .n_out = core->n_outs,
                      .out = out,
-                     .out_count = out_count};
+                     .out_count = out_count,
+                     .out_shape = out_shape,
+                     .out_roles = out_roles,
+                     .warning = &items->warning};
     d->side = OXP_NEW(arena, oxp_side, n_items);
     d->score = OXP_NEW(arena, double, n_items);
     d->gap = OXP_NEW(arena, double, n_items);
     OXP_FAIL_IF(ctx,
-                !out || !out_count || !items->top_rows || !items->prob_rows || !d->side ||
-                    !d->score || !d->gap,
+                !out || !out_count || !out_shape || !out_roles || !items->top_rows ||
+                    !items->prob_rows || !d->side || !d->score || !d->gap,
                 OXP_ENOMEM, "out of memory");
     for (size_t i = 0; i < n_items; i++) d->gap[i] = (double)NAN;
     for (size_t o = 0; o < core->n_outs; o++) {
         out_count[o] = core->outs[o].count;
+        out_shape[o] = core->outs[o].row;
+        out_roles[o] = core->outs[o].roles;
         out[o] = oxp_arena_zalloc(arena, n_items * (size_t)out_count[o] + 1, sizeof(double));
         OXP_NOMEM_IF(ctx, out[o]);
     }

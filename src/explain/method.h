@@ -23,7 +23,11 @@ typedef enum oxp_method_flag {
     /* plan is that of the method named by the parameter "method" */
     OXP_METHOD_WRAPPER = 1 << 4,
     /* drive makes one row per item and pass: passes as wide as the batch */
-    OXP_METHOD_LOCKSTEP = 1 << 5
+    OXP_METHOD_LOCKSTEP = 1 << 5,
+    /* attributes to inputs with the help of one layer (task.beside) */
+    OXP_METHOD_BESIDE = 1 << 6,
+    /* with LAYER and FEEDS: drive feeds the layer, and only what follows it is computed again */
+    OXP_METHOD_TAIL = 1 << 7
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -116,6 +120,8 @@ struct oxp_task {
     const oxp_val *at;
     const oxp_roles *roles; /* of each */
     size_t n_at;
+    oxp_val beside; /* of methods with OXP_METHOD_BESIDE: the layer that helps */
+    oxp_roles beside_roles;
     /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
     oxp_val *out;
     /* [n_at] to fill or leave OXP_NO_VAL: (B,...) that must not be negative where the method's
@@ -123,7 +129,8 @@ struct oxp_task {
     oxp_val *guard;
     const oxp_touch *touched; /* by oxp_task_backward */
     size_t n_touched;
-    bool stopped; /* likewise: a path ended at a step function */
+    bool stopped;     /* likewise: a path ended at a step function */
+    bool only_scores; /* by oxp_plan_score: nothing is attributed by the graph itself */
 };
 
 /* The adjoints of t->at from t->seed (or from `seed`, if not NO_VAL) under `rules` (NULL: the
@@ -160,11 +167,14 @@ struct oxp_drive {
     /* [n_items]; known when drive starts, except for one-pass methods */
     oxp_side *side;
     size_t n_out;
-    const int64_t *out_count; /* [n_out] elements per row */
-    double *const *out;       /* [n_out][n_items * out_count] to fill */
-    double *score;            /* [n_items] to fill: the explained scalar at the item itself */
-    double *gap;              /* [n_items] completeness gap, NaN unless the method sets it */
-    uint32_t item_base;       /* number of the first item, for random numbers */
+    const int64_t *out_count;   /* [n_out] elements per row */
+    const oxp_shape *out_shape; /* [n_out] shape of one row, the batch axis dropped */
+    const oxp_roles *out_roles; /* [n_out] of the tensor attributed to, batch axis included */
+    double *const *out;         /* [n_out][n_items * out_count] to fill */
+    double *score;              /* [n_items] to fill: the explained scalar at the item itself */
+    double *gap;                /* [n_items] completeness gap, NaN unless the method sets it */
+    const char **warning;       /* to set: a note on this run, a literal */
+    uint32_t item_base;         /* number of the first item, for random numbers */
 };
 
 /* Runs n rows: feed[f] has n * count[f] elements, side[n]; fills out (may be NULL) and score (may

@@ -23,14 +23,28 @@ static int64_t listed(const char *text, int a)
     int64_t value = 0;
     for (int i = 0; i <= a && *text; i++) {
         value = 0;
-        while (*text >= '0' && *text <= '9' && value < INT32_MAX)
-            value = 10 * value + (*text++ - '0');
+        while (*text >= '0' && *text <= '9') value = 10 * value + (*text++ - '0');
         if (*text == ',') text++;
     }
     return value;
 }
 
-static void make_windows(const oxp_drive *d, size_t f, windows *w)
+/* Checks that the parameter is a list of whole numbers below 10^9. */
+static oxp_status check_list(oxp_ctx *ctx, const oxp_params *p, const char *name)
+{
+    const char *text = oxp_param_text(p, name);
+    int digits = 0;
+    bool good = *text != '\0' && text[strlen(text) - 1] != ',';
+    for (const char *c = text; good && *c; c++) {
+        good = *c == ',' ? digits > 0 : *c >= '0' && *c <= '9' && digits < 9;
+        digits = *c == ',' ? 0 : digits + 1;
+    }
+    OXP_FAIL_IF(ctx, !good, OXP_EINVAL,
+                "occlusion: %s must be whole numbers separated by commas, found '%s'", name, text);
+    return OXP_OK;
+}
+
+static oxp_status make_windows(const oxp_drive *d, size_t f, windows *w)
 {
     const oxp_roles *roles = &d->feed_roles[f];
     const oxp_shape *row = &d->row_shape[f];
@@ -48,9 +62,13 @@ static void make_windows(const oxp_drive *d, size_t f, windows *w)
         if (stride == 0) stride = (window + 1) / 2;
         w->window[a] = window;
         w->stride[a] = stride;
+        OXP_FAIL_IF(d->ctx, stride > window, OXP_EINVAL,
+                    "occlusion: the stride %lld leaves gaps between windows of %lld",
+                    (long long)stride, (long long)window);
         w->count[a] = dim == 0 ? 0 : 1 + (dim - window + stride - 1) / stride;
         w->total *= w->count[a];
     }
+    return OXP_OK;
 }
 
 /* For every element of the row that window number `number` covers: data = value, sum += value and one more hit (NULL: not). */
@@ -115,7 +133,7 @@ static oxp_status new_occluded(oxp_drive *d, occluded *c)
 static oxp_status occlude_feed(oxp_drive *d, occluded *c, size_t item, size_t f, double baseline)
 {
     windows w;
-    make_windows(d, f, &w);
+    OXP_TRY(make_windows(d, f, &w));
     const size_t n = (size_t)d->count[f];
     double *to = d->out[d->out_of_feed[f]] + item * n;
     memset(to, 0, n * sizeof(double));
@@ -154,6 +172,13 @@ static oxp_status drive(oxp_drive *d)
     return OXP_OK;
 }
 
+static oxp_status plan(oxp_task *t)
+{
+    OXP_TRY(check_list(t->ctx, t->params, "window"));
+    OXP_TRY(check_list(t->ctx, t->params, "stride"));
+    return oxp_plan_score(t);
+}
+
 static const oxp_param_info params[] = {
     {"window",
      "size along each spatial axis, like 16 or 8,8; 0: a 14th of the axis (1 for tables and "
@@ -183,6 +208,6 @@ const oxp_method oxp_method_occlusion = {
     .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS,
     .channels = OXP_CHANNELS_MEAN,
     .features = OXP_CHANNELS_MEAN,
-    .plan = oxp_plan_score,
+    .plan = plan,
     .drive = drive,
 };

@@ -148,6 +148,9 @@ static oxp_status find_inner(oxp_ctx *ctx, oxp_params *p)
                 p->method->info.name, name);
     OXP_FAIL_IF(ctx, p->inner->flags & OXP_METHOD_WRAPPER, OXP_EINVAL,
                 "%s cannot wrap %s, which is a wrapper itself", p->method->info.name, name);
+    OXP_FAIL_IF(ctx, p->inner->flags & OXP_METHOD_TAIL, OXP_EINVAL,
+                "%s varies the input, but %s starts at the layer: choose another method",
+                p->method->info.name, name);
     return OXP_OK;
 }
 

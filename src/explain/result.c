@@ -163,15 +163,16 @@ static oxp_status list_touched(oxp_ctx *ctx, oxp_arena *arena, const oxp_core *c
 }
 
 static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
-                             oxp_explanation *e)
+                             const char *warning, oxp_explanation *e)
 {
     const oxp_core *core = s->core;
-    const char **notes = OXP_NEW(arena, const char *, OXP_COUNT(core->notes) + 2 + e->n_maps);
+    const char **notes = OXP_NEW(arena, const char *, OXP_COUNT(core->notes) + 3 + e->n_maps);
     OXP_NOMEM_IF(ctx, notes);
     for (size_t i = 0; i < core->n_notes; i++) {
         notes[e->n_notes] = oxp_arena_strdup(arena, core->notes[i]);
         OXP_NOMEM_IF(ctx, notes[e->n_notes++]);
     }
+    if (warning) notes[e->n_notes++] = warning;
     if (s->one_by_one && e->n_items > 1) notes[e->n_notes++] = s->one_by_one;
     for (size_t m = 0; m < e->n_maps; m++) {
         const float *data = e->maps[m].map.data;
@@ -200,7 +201,9 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
 {
     const oxp_core *core = s->core;
     const oxp_value *target = oxp_value_of(core->g, core->g->outputs[core->target_output]);
-    const bool join = core->layer && core->n_outs > 1 && !s->settings.predict_only;
+    const oxp_method *kind = s->params.inner ? s->params.inner : s->params.method;
+    const bool join =
+        (kind->flags & OXP_METHOD_LAYER) && core->n_outs > 1 && !s->settings.predict_only;
     const size_t first = join ? 1 : 0;
     *out = (oxp_explanation){.method = s->params.method,
                              .n_items = items->drive.n_items,
@@ -221,5 +224,5 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     OXP_TRY(make_items(ctx, s, arena, items, out));
     OXP_TRY(list_params(ctx, arena, &s->params, out));
     OXP_TRY(list_touched(ctx, arena, core, out));
-    return list_notes(ctx, s, arena, out);
+    return list_notes(ctx, s, arena, items->warning, out);
 }

@@ -80,6 +80,17 @@ static bool is_batched(const oxp_shape *declared, const oxp_shape *given)
            (declared->rank == given->rank && declared->dim[0] == OXP_DIM_UNKNOWN);
 }
 
+/* Fractions would be cut off on the way into an integer input: pictures scaled to [0, 1], say. */
+static bool loses_fractions(const oxp_value *declared, const oxp_tensor *t)
+{
+    if (oxp_dtype_is_float(declared->dtype) || !oxp_dtype_is_float(t->dtype)) return false;
+    for (int64_t i = 0; i < oxp_shape_elements(&t->shape); i++) {
+        const double v = oxp_tensor_get(t, i);
+        if (!(floor(v) >= v)) return true;
+    }
+    return false;
+}
+
 static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp_tensor *t,
                               bool batched)
 {
@@ -93,6 +104,9 @@ static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp
                 oxp_shape_text(have, found));
     OXP_FAIL_IF(ctx, oxp_shape_elements(have) == 0, OXP_EINVAL, "input '%s' is empty: shape %s",
                 declared->name ? declared->name : "?", oxp_shape_text(have, found));
+    OXP_FAIL_IF(ctx, loses_fractions(declared, t), OXP_EINVAL,
+                "input '%s' takes whole numbers (%s), found fractions",
+                declared->name ? declared->name : "?", oxp_dtype_name(declared->dtype));
     return OXP_OK;
 }
 
@@ -298,6 +312,8 @@ static oxp_status compile_items(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
                     "explanations of their own",
                     forced);
         why = one_by_one_mixed;
+        wide.no_batch = true; /* an axis as long as the batch by chance, perhaps */
+        wide.target_count = (int64_t)width * s->core->classes.count;
     } else if (status == OXP_OK || width == 1 || !worth_another_try(status)) {
         return status;
     } else if (forced) {
@@ -317,10 +333,6 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     oxp_input_shape *shapes = OXP_NEW(ctx->scratch, oxp_input_shape, n_inputs + 1);
     OXP_NOMEM_IF(ctx, shapes);
     OXP_TRY(read_shapes(ctx, s, inputs, n_inputs, shapes, n_items, &forced));
-    OXP_FAIL_IF(ctx, forced > 1 && shares_attributed(s, shapes), OXP_EUNSUPPORTED,
-                "an input without a batch axis is shared by the %zu items of this model's batch: "
-                "name what to attribute to with --wrt",
-                forced);
     if (same_inputs(s, shapes, inputs, width_for(s, shapes, *n_items, forced))) return OXP_OK;
     s->n_inputs = n_inputs;
     memcpy(s->shapes, shapes, n_inputs * sizeof *shapes);

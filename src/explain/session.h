@@ -26,6 +26,7 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
 /* What one call of explain works on. */
 typedef struct oxp_items {
     oxp_drive drive;
+    const char *warning;          /* of the drive, or NULL */
     double *top_rows, *prob_rows; /* [n][classes.count] target and probability tensor rows */
 } oxp_items;
 

@@ -56,9 +56,7 @@ typedef struct oxp_diff {
 
 oxp_status oxp_differentiate(oxp_build *b, oxp_diff *diff);
 
-/* Is v a float that depends on any of wrt / does any target depend on it? Marks over all values,
- * in `arena`; NULL: no memory. */
+/* Does v depend on any of these? Marks over all values, in `arena`; NULL: out of memory. */
 bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, size_t n);
-bool *oxp_reach_up(const oxp_graph *g, oxp_arena *arena, const oxp_val *to, size_t n);
 
 #endif

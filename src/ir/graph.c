@@ -16,6 +16,15 @@ oxp_graph *oxp_graph_new(oxp_arena *arena)
     return g;
 }
 
+oxp_graph *oxp_graph_after(oxp_arena *arena, const oxp_graph *from)
+{
+    oxp_graph *g = oxp_graph_new(arena);
+    if (!g) return NULL;
+    g->max_bytes = from->max_bytes;
+    g->folded_bytes = from->folded_bytes;
+    return g;
+}
+
 static oxp_status push_val(oxp_ctx *ctx, oxp_graph *g, oxp_val **list, size_t *n, size_t *cap,
                            oxp_val v)
 {
@@ -155,14 +164,4 @@ const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n)
     const oxp_attr *a = oxp_attr_find(node, name);
     *n = a && a->type == OXP_ATTR_INTS ? a->n : 0;
     return a && a->type == OXP_ATTR_INTS ? a->ints : NULL;
-}
-
-uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena)
-{
-    uint32_t *uses = OXP_NEW(arena, uint32_t, g->n_values);
-    if (!uses) return NULL;
-    for (size_t i = 0; i < g->n_nodes; i++)
-        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
-    for (size_t i = 0; i < g->n_outputs; i++) uses[g->outputs[i]]++;
-    return uses;
 }

@@ -103,11 +103,16 @@ typedef struct oxp_graph {
     size_t n_inputs, cap_inputs;
     oxp_val *outputs;
     size_t n_outputs, cap_outputs;
+    /* No value may take more, nor may the constants folded into this graph and into those that it
+     * was made from, together; 0: no limit. */
+    uint64_t max_bytes, folded_bytes;
 } oxp_graph;
 
 /* Construction. All fail only with OXP_ENOMEM, or OXP_ELIMIT past a million values. Names and
  * attributes are copied. */
 oxp_graph *oxp_graph_new(oxp_arena *arena); /* NULL when out of memory */
+/* Another graph under the same limit. */
+oxp_graph *oxp_graph_after(oxp_arena *arena, const oxp_graph *from);
 oxp_status oxp_graph_add_value(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_value_kind kind,
                                oxp_dtype dtype, const oxp_shape *shape, oxp_val *out);
 oxp_status oxp_graph_add_const(oxp_ctx *ctx, oxp_graph *g, const char *name, oxp_dtype dtype,
@@ -136,10 +141,6 @@ double oxp_attr_float(const oxp_node *node, const char *name, double fallback);
 const char *oxp_attr_string(const oxp_node *node, const char *name, const char *fallback);
 /* *n and the ints, or NULL with *n = 0 when absent. */
 const int64_t *oxp_attr_ints(const oxp_node *node, const char *name, size_t *n);
-
-/* How often each value is used: counts[v] over node inputs plus graph outputs. In the arena
- * given; NULL: out of memory. */
-uint32_t *oxp_graph_uses(const oxp_graph *g, oxp_arena *arena);
 
 /* The law above; OXP_EINTERNAL names the first breach. */
 oxp_status oxp_graph_verify(oxp_ctx *ctx, const oxp_graph *g);

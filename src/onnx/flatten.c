@@ -25,7 +25,7 @@ typedef struct flattener {
     oxp_strmap functions; /* "domain::name" -> index */
     oxp_strmap taken;     /* every tensor name of the flat graph */
     size_t n_calls;
-    size_t repeated; /* bytes that calls have repeated so far, about */
+    size_t budget; /* bytes that calls may still repeat, about */
 } flattener;
 
 /* Where the nodes at hand stand: the main graph, or one call of a function. */
@@ -43,10 +43,9 @@ typedef struct scope {
 static oxp_status charge(flattener *f, const scope *s, size_t bytes)
 {
     if (!s->fn) return OXP_OK;
-    OXP_FAIL_IF(f->ctx, bytes > MAX_REPEATED - f->repeated, OXP_ELIMIT,
-                "calls of local functions would make more than %d MiB of graph",
-                MAX_REPEATED >> 20);
-    f->repeated += bytes;
+    OXP_FAIL_IF(f->ctx, bytes > f->budget, OXP_ELIMIT,
+                "calls of local functions would make more graph than memory is allowed for");
+    f->budget -= bytes;
     return OXP_OK;
 }
 
@@ -304,7 +303,8 @@ static oxp_status index_functions(flattener *f)
 oxp_status oxp_draft_flatten(oxp_ctx *ctx, const oxp_pb_model *model, oxp_draft *out)
 {
     *out = (oxp_draft){0};
-    flattener f = {.ctx = ctx, .model = model, .draft = out};
+    flattener f = {.ctx = ctx, .model = model, .draft = out, .budget = MAX_REPEATED};
+    if (model->records_left < f.budget) f.budget = (size_t)model->records_left;
     oxp_strmap_init(&f.functions, ctx->scratch);
     oxp_strmap_init(&f.taken, ctx->scratch);
     out->opset = oxp_pb_opset_of(model->opset_import.items, model->opset_import.n, "");

@@ -6,6 +6,7 @@
 #include "onnx/normalise.h"
 #include "onnx/tensor_import.h"
 #include "ops/ops.h"
+#include <math.h>
 #include <string.h>
 
 typedef struct importer {
@@ -291,6 +292,52 @@ static oxp_status add_nodes(importer *im)
     return OXP_OK;
 }
 
+/* ---- weights that are no numbers ---- */
+
+static int64_t first_not_finite(const oxp_tensor *t)
+{
+    enum { RUN = 1024 };
+    double run[RUN];
+    const int64_t n = oxp_shape_elements(&t->shape);
+    const size_t size = oxp_dtype_size(t->dtype);
+    for (int64_t at = 0; at < n; at += RUN) {
+        const int64_t m = n - at < RUN ? n - at : RUN;
+        double sum = 0.0;
+        oxp_convert(run, OXP_F64, (const unsigned char *)t->data + (size_t)at * size, t->dtype, m);
+        for (int64_t i = 0; i < m; i++) sum += run[i] * 0.0;
+        for (int64_t i = 0; isnan(sum) && i < m; i++)
+            if (!isfinite(run[i])) return at + i;
+    }
+    return -1;
+}
+
+/* A rectifier turns NaN into 0: such a weight could make a wrong map silently. Where constants
+ * mask (-inf before a Softmax) or bound they are left alone. */
+static oxp_status check_weights(importer *im)
+{
+    const oxp_graph *g = im->graph;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const oxp_node *node = g->nodes[i];
+        if (node->op != &oxp_op_Conv && node->op != &oxp_op_MatMul && node->op != &oxp_op_Gemm &&
+            node->op != &oxp_op_BatchNormalization)
+            continue;
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            const oxp_value *v = node->in[k] ? oxp_value_of(g, node->in[k]) : NULL;
+            if (!v || v->kind != OXP_VALUE_CONST || !oxp_dtype_is_float(v->constant->dtype))
+                continue;
+            const int64_t at = first_not_finite(v->constant);
+            im->ctx->node = node->origin;
+            im->ctx->op = node->op->name;
+            OXP_FAIL_IF(im->ctx, at >= 0, OXP_ECORRUPT,
+                        "element %lld of weight '%s' is not a finite number: the file is damaged, "
+                        "or training diverged",
+                        (long long)at, v->name ? v->name : "");
+        }
+    }
+    im->ctx->node = im->ctx->op = NULL;
+    return OXP_OK;
+}
+
 /* ---- the whole ---- */
 
 static oxp_status describe(importer *im)
@@ -324,6 +371,7 @@ static oxp_status run(importer *im)
     OXP_TRY(add_constant_nodes(im));
     OXP_TRY(add_nodes(im));
     OXP_TRY(add_outputs(im));
+    OXP_TRY(check_weights(im));
     oxp_ctx_log(im->ctx, "import", "opset %lld, %zu nodes, %llu parameters",
                 (long long)im->model->opset, im->graph->n_nodes,
                 (unsigned long long)im->model->parameters);

@@ -94,6 +94,31 @@ static oxp_status fold_with(oxp_build *b, const oxp_node *node, const oxp_dtype 
     return OXP_OK;
 }
 
+/* Values below the limit may still be many: what folding leaves behind is counted, and must fit
+ * beside what this node needs in double while it is computed. */
+static oxp_status charge(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype,
+                         const oxp_shape *shape)
+{
+    oxp_graph *g = b->g;
+    if (!g->max_bytes) return OXP_OK;
+    uint64_t kept = 0, work = 0;
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        const uint64_t n = (uint64_t)oxp_shape_elements(&shape[i]);
+        kept += n * oxp_dtype_size(stored_dtype(b, node, dtype[i]));
+        work += n * sizeof(double);
+    }
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (oxp_node_has(node, i) && value(b, node->in[i])->kind == OXP_VALUE_CONST)
+            work += (uint64_t)oxp_shape_elements(oxp_b_shape(b, node->in[i])) * sizeof(double);
+    OXP_FAIL_IF(b->ctx, g->folded_bytes + kept + work > g->max_bytes, OXP_ELIMIT,
+                "computing constants in advance needs %llu bytes at %s '%s', more than the memory "
+                "limit of %llu (--max-memory)",
+                (unsigned long long)(g->folded_bytes + kept + work), node->op->name, node->origin,
+                (unsigned long long)g->max_bytes);
+    g->folded_bytes += kept;
+    return OXP_OK;
+}
+
 /* The node was appended to infer its shapes; being constant, it is taken back and replaced by
  * its value. */
 static oxp_status fold(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype,
@@ -104,6 +129,7 @@ static oxp_status fold(oxp_build *b, const oxp_node *node, const oxp_dtype *dtyp
         outs[0] = node->in[0];
         return OXP_OK;
     }
+    OXP_TRY(charge(b, node, dtype, shape));
     oxp_arena *tmp = oxp_arena_new(oxp_arena_hooks(b->g->arena));
     OXP_NOMEM_IF(b->ctx, tmp);
     const oxp_status status = fold_with(b, node, dtype, shape, tmp, outs);
@@ -117,11 +143,12 @@ static oxp_status check_limit(oxp_build *b, const oxp_node *node, const oxp_shap
 {
     const int64_t n = oxp_shape_elements(shape);
     char text[OXP_SHAPE_TEXT];
-    OXP_FAIL_IF(b->ctx, b->max_bytes && (uint64_t)n > b->max_bytes / sizeof(float), OXP_ELIMIT,
+    OXP_FAIL_IF(b->ctx, b->g->max_bytes && (uint64_t)n > b->g->max_bytes / sizeof(float),
+                OXP_ELIMIT,
                 "%s '%s' would make a tensor of shape %s, more than the memory limit of %llu bytes "
                 "(--max-memory)",
                 node->op->name, node->origin, oxp_shape_text(shape, text),
-                (unsigned long long)b->max_bytes);
+                (unsigned long long)b->g->max_bytes);
     return OXP_OK;
 }
 

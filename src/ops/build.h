@@ -15,7 +15,6 @@ struct oxp_build {
     oxp_status status;  /* sticky */
     const char *origin; /* stamped on every node emitted */
     uint32_t flags;     /* oxp_node_flag, likewise */
-    uint64_t max_bytes; /* no single value may be larger; 0: no limit */
     bool fold;          /* evaluate nodes with constant inputs */
 };
 

@@ -1,9 +1,12 @@
-/* lower.h - the interface between an operator and the fast executor: verbs that append steps to a session's plan.
+/* lower.h - the interface between an operator and the fast executor: verbs that append steps to
+ * a session's plan.
  *
- * Implemented to the right, in exec/; operators never see oneDNN. Lowering walks the graph once, in order. For each node the operator
- * says how its results lie in memory and appends the steps that fill them. A value is a storage plus a *place*: an element offset
- * and a stride per logical axis, so transposes, reshapes, slices and broadcasts can be views. Storage elements are float (F32),
- * int64_t (I64) and uint8_t (BOOL). Activations are channels-last: logical (N,C,H,W), memory N,H,W,C. */
+ * Implemented to the right, in exec/; operators never see oneDNN. Lowering walks the graph once,
+ * in order. For each node the operator says how its results lie in memory and appends the steps
+ * that fill them. A value is a storage plus a *place*: an element offset and a stride per
+ * logical axis, so transposes, reshapes, slices and broadcasts can be views. Storage elements
+ * are float (F32), int64_t (I64) and uint8_t (BOOL). Activations are channels-last: logical
+ * (N,C,H,W), memory N,H,W,C. */
 #ifndef OXP_OPS_LOWER_H
 #define OXP_OPS_LOWER_H
 
@@ -13,8 +16,8 @@
 typedef enum oxp_layout { OXP_LAYOUT_ANY, OXP_LAYOUT_ROWS, OXP_LAYOUT_CHANNELS_LAST } oxp_layout;
 
 typedef struct oxp_place {
-    int64_t offset;                /* elements from the start of the storage */
-    int64_t stride[OXP_MAX_RANK];  /* elements; 0 along a broadcast axis */
+    int64_t offset;               /* elements from the start of the storage */
+    int64_t stride[OXP_MAX_RANK]; /* elements; 0 along a broadcast axis */
 } oxp_place;
 
 /* A rectangular part of a value: used by copies. dims are those of the part. */
@@ -33,102 +36,126 @@ oxp_arena *oxp_lower_arena(oxp_lower *lw); /* the session's: for step arguments 
 const oxp_place *oxp_lower_place(oxp_lower *lw, oxp_val v);
 /* True when v is dense in the given layout (axes of size 1 do not count; a value can be both). */
 bool oxp_lower_is(oxp_lower *lw, oxp_val v, oxp_layout layout);
-/* A value equal to v that is dense in `layout` (ANY: dense in some permutation): v itself, or a copy made by an appended step (a
- * reorder, counted) and remembered; for constants a converted constant. An input still without layout takes this one. */
+/* A value equal to v that is dense in `layout` (ANY: dense in some permutation): v itself, or a
+ * copy made by an appended step (a reorder, counted) and remembered; for constants a converted
+ * constant. An input still without layout takes this one. */
 oxp_status oxp_lower_operand(oxp_lower *lw, oxp_val v, oxp_layout layout, oxp_val *out);
-/* Gives result v a storage of its own, dense in `layout` (ANY: rows), or with the axis order of `like` (same shape or broadcast
- * from it: picks the layout that suits). May share the storage of `inplace_with` (NO_VAL: none) if that value dies at this node. */
+/* Gives result v a storage of its own, dense in `layout` (ANY: rows), or with the axis order of
+ * `like` (same shape or broadcast from it: picks the layout that suits). May share the storage
+ * of `inplace_with` (NO_VAL: none) if that value dies at this node. */
 oxp_status oxp_lower_result(oxp_lower *lw, oxp_val v, oxp_layout layout);
 oxp_status oxp_lower_result_like(oxp_lower *lw, oxp_val v, oxp_val like, oxp_val inplace_with);
 /* Makes result v a view of `of`. */
 oxp_status oxp_lower_alias(oxp_lower *lw, oxp_val v, oxp_val of, const oxp_place *place);
-/* The whole of v as a part, and a part's narrowing: axis restricted to [start, start + count * step). */
+/* The whole of v as a part, and a part's narrowing: axis restricted to [start, start + count *
+ * step). */
 oxp_part oxp_lower_whole(oxp_lower *lw, oxp_val v);
 void oxp_part_narrow(oxp_part *p, int axis, int64_t start, int64_t count, int64_t step);
 
 /* ---- the general step ---- */
 typedef struct oxp_host_call {
-    void *const *ptr;   /* inputs then outputs, place offsets applied; NULL for absent ones */
-    const void *args;   /* as given to oxp_lower_host */
-    void *scratch;      /* scratch_bytes, 64-byte aligned, inside the workspace */
+    void *const *ptr; /* inputs then outputs, place offsets applied; NULL for absent ones */
+    const void *args; /* as given to oxp_lower_host */
+    void *scratch;    /* scratch_bytes, 64-byte aligned, inside the workspace */
     int threads;
 } oxp_host_call;
 typedef oxp_status (*oxp_host_fn)(const oxp_host_call *call);
 /* `what`: a short name for plans and profiles ("gather"). args live in oxp_lower_arena. */
-oxp_status oxp_lower_host(oxp_lower *lw, const char *what, oxp_host_fn fn, const void *args, const oxp_val *in, size_t n_in,
-                          const oxp_val *out, size_t n_out, size_t scratch_bytes);
-/* Evaluates node with its `ref` in double: only for small integer and boolean work. Declares the results (rows). */
+oxp_status oxp_lower_host(oxp_lower *lw, const char *what, oxp_host_fn fn, const void *args,
+                          const oxp_val *in, size_t n_in, const oxp_val *out, size_t n_out,
+                          size_t scratch_bytes);
+/* Evaluates node with its `ref` in double: only for small integer and boolean work. Declares the
+ * results (rows). */
 oxp_status oxp_lower_by_ref(oxp_lower *lw, const oxp_node *node);
 
 /* ---- moving; the operator declares the result before (oxp_lower_result, _like) ---- */
-oxp_status oxp_lower_copy(oxp_lower *lw, const oxp_part *from, const oxp_part *to);        /* same dims; any strides */
-oxp_status oxp_lower_accumulate(oxp_lower *lw, const oxp_part *from, const oxp_part *to);  /* to += from, floats */
+/* same dims; any strides */
+oxp_status oxp_lower_copy(oxp_lower *lw, const oxp_part *from, const oxp_part *to);
 oxp_status oxp_lower_fill(oxp_lower *lw, oxp_val y, double value); /* any dtype */
-/* Floats along axis of x; negative indices count from the end, others out of range are OXP_EINVAL when run. _grad zeroes dx first. */
+/* Floats along axis of x; negative indices count from the end, others out of range are
+ * OXP_EINVAL when run. _grad zeroes dx first. */
 oxp_status oxp_lower_gather(oxp_lower *lw, oxp_val x, oxp_val index, int axis, oxp_val y);
 oxp_status oxp_lower_gather_grad(oxp_lower *lw, oxp_val dy, oxp_val index, int axis, oxp_val dx);
 
 /* ---- elementwise; these declare the result themselves ---- */
-oxp_status oxp_lower_unary(oxp_lower *lw, oxp_fn fn, double alpha, double beta, oxp_val x, oxp_val y);
+oxp_status oxp_lower_unary(oxp_lower *lw, oxp_fn fn, double alpha, double beta, oxp_val x,
+                           oxp_val y);
 /* dx = f'(v) * (dy[0] + ... + dy[n-1]) */
-oxp_status oxp_lower_unary_grad(oxp_lower *lw, oxp_fn fn, double alpha, double beta, oxp_val v, const oxp_val *dy, size_t n,
-                                oxp_val dx);
-oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, oxp_val z); /* float arithmetic, float compares */
+oxp_status oxp_lower_unary_grad(oxp_lower *lw, oxp_fn fn, double alpha, double beta, oxp_val v,
+                                const oxp_val *dy, size_t n, oxp_val dx);
+/* float arithmetic, float compares */
+oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, oxp_val z);
 oxp_status oxp_lower_sum(oxp_lower *lw, const oxp_val *x, size_t n, oxp_val y);
 oxp_status oxp_lower_where(oxp_lower *lw, oxp_val cond, oxp_val x, oxp_val y, oxp_val z);
 oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y);
-/* y = x scale[c] + shift[c], channel axis 1; scale, shift (C) constants. */
-oxp_status oxp_lower_affine(oxp_lower *lw, oxp_val x, oxp_val scale, oxp_val shift, oxp_val y);
 
 /* ---- contracting; these declare the result themselves ---- */
-typedef struct oxp_post {  /* applied to each element of the result: y = f(result + residual) */
-    oxp_fn fn;             /* OXP_FN_NONE: none */
+typedef struct oxp_post { /* applied to each element of the result: y = f(result + residual) */
+    oxp_fn fn;            /* OXP_FN_NONE: none */
     double alpha, beta;
 } oxp_post;
 
-typedef struct oxp_conv {  /* 1 to 3 spatial axes; x (N,C,axes...), w (K,C/group,kernel...), y (N,K,axes...) */
+/* 1 to 3 spatial axes; x (N,C,axes...), w (K,C/group,kernel...), y (N,K,axes...) */
+typedef struct oxp_conv {
     int axes;
     int64_t n, c, k, group;
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
 } oxp_conv;
-oxp_status oxp_lower_conv(oxp_lower *lw, const oxp_conv *conv, const oxp_post *post, oxp_val x, oxp_val w, oxp_val bias,
-                          oxp_val residual, oxp_val y);
-oxp_status oxp_lower_conv_grad_x(oxp_lower *lw, const oxp_conv *conv, oxp_val dy, oxp_val w, oxp_val dx);
+oxp_status oxp_lower_conv(oxp_lower *lw, const oxp_conv *conv, const oxp_post *post, oxp_val x,
+                          oxp_val w, oxp_val bias, oxp_val residual, oxp_val y);
+oxp_status oxp_lower_conv_grad_x(oxp_lower *lw, const oxp_conv *conv, oxp_val dy, oxp_val w,
+                                 oxp_val dx);
 
-typedef struct oxp_pool {  /* x (N,C,axes...), y (N,C,axes...) */
+typedef struct oxp_pool { /* x (N,C,axes...), y (N,C,axes...) */
     int axes;
     int64_t n, c;
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
-    bool max;              /* else average */
-    bool include_pad;      /* average divides by the whole window within the *declared* padding, as ONNX says */
+    bool max; /* else average */
+    /* average divides by the whole window within the *declared* padding, as ONNX says */
+    bool include_pad;
 } oxp_pool;
 oxp_status oxp_lower_pool(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y);
 /* The gradient goes to the first maximum in scan order, recomputed from x and y. */
-oxp_status oxp_lower_max_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y, oxp_val dy, oxp_val dx);
+oxp_status oxp_lower_max_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y,
+                                   oxp_val dy, oxp_val dx);
 oxp_status oxp_lower_average_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val dy, oxp_val dx);
 
-/* y = post(alpha op(a) op(b) + bias + residual); a (..., M, K), b (..., K, N) after the transpositions; leading axes broadcast.
- * bias broadcasts to y. */
-typedef struct oxp_matmul { bool trans_a, trans_b; double alpha; } oxp_matmul;
-oxp_status oxp_lower_matmul(oxp_lower *lw, const oxp_matmul *mm, const oxp_post *post, oxp_val a, oxp_val b, oxp_val bias,
-                            oxp_val residual, oxp_val y);
+/* y = post(alpha op(a) op(b) + bias + residual); a (..., M, K), b (..., K, N) after the
+ * transpositions; leading axes broadcast. bias broadcasts to y. */
+typedef struct oxp_matmul {
+    bool trans_a, trans_b;
+    double alpha;
+} oxp_matmul;
+oxp_status oxp_lower_matmul(oxp_lower *lw, const oxp_matmul *mm, const oxp_post *post, oxp_val a,
+                            oxp_val b, oxp_val bias, oxp_val residual, oxp_val y);
 
 /* Over axis (span false) or over all axes from `axis` on together (span true: opsets below 13). */
 oxp_status oxp_lower_softmax(oxp_lower *lw, int axis, bool span, bool log, oxp_val x, oxp_val y);
-oxp_status oxp_lower_softmax_grad(oxp_lower *lw, int axis, bool span, bool log, oxp_val y, oxp_val dy, oxp_val dx);
+oxp_status oxp_lower_softmax_grad(oxp_lower *lw, int axis, bool span, bool log, oxp_val y,
+                                  oxp_val dy, oxp_val dx);
 /* Over the axes from `axis` on; scale, bias of x.shape[axis:] or NO_VAL. */
-oxp_status oxp_lower_layer_norm(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val scale, oxp_val bias, oxp_val y);
-oxp_status oxp_lower_layer_norm_grad(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val scale, oxp_val dy, oxp_val dx);
+oxp_status oxp_lower_layer_norm(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val scale,
+                                oxp_val bias, oxp_val y);
+oxp_status oxp_lower_layer_norm_grad(oxp_lower *lw, int axis, double epsilon, oxp_val x,
+                                     oxp_val scale, oxp_val dy, oxp_val dx);
 
-typedef enum oxp_reduce { OXP_REDUCE_SUM, OXP_REDUCE_MEAN, OXP_REDUCE_MAX, OXP_REDUCE_MIN, OXP_REDUCE_PROD } oxp_reduce;
+typedef enum oxp_reduce {
+    OXP_REDUCE_SUM,
+    OXP_REDUCE_MEAN,
+    OXP_REDUCE_MAX,
+    OXP_REDUCE_MIN,
+    OXP_REDUCE_PROD
+} oxp_reduce;
 /* y has x's rank with the reduced axes 1, or without them. axis_mask: bit a = axis a is reduced. */
-oxp_status oxp_lower_reduce(oxp_lower *lw, oxp_reduce kind, uint32_t axis_mask, oxp_val x, oxp_val y);
+oxp_status oxp_lower_reduce(oxp_lower *lw, oxp_reduce kind, uint32_t axis_mask, oxp_val x,
+                            oxp_val y);
 
-typedef struct oxp_resize { /* per logical axis: which input cells an output cell reads: index and weight, `taps` of them */
+/* Per logical axis: which input cells an output cell reads, and their weights. */
+typedef struct oxp_resize {
     int rank;
-    int taps[OXP_MAX_RANK];                  /* 1 (copy or nearest) or 2 (linear) */
-    const int64_t *index[OXP_MAX_RANK];      /* [out][taps]; NULL: axis unchanged */
-    const double *weight[OXP_MAX_RANK];      /* [out][taps] */
+    int taps[OXP_MAX_RANK];             /* 1 (copy or nearest) or 2 (linear) */
+    const int64_t *index[OXP_MAX_RANK]; /* [out][taps]; NULL: axis unchanged */
+    const double *weight[OXP_MAX_RANK]; /* [out][taps] */
 } oxp_resize;
 oxp_status oxp_lower_resize(oxp_lower *lw, const oxp_resize *r, oxp_val x, oxp_val y);
 oxp_status oxp_lower_resize_grad(oxp_lower *lw, const oxp_resize *r, oxp_val dy, oxp_val dx);

@@ -187,7 +187,12 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     }
     oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, n_out);
     OXP_NOMEM_IF(s->ctx, outs);
-    OXP_TRY(oxp_emit_multi(&s->b, node->op, r.in, r.n_in, r.attrs, r.n_attrs, n_out, outs));
+    const oxp_status status =
+        oxp_emit_multi(&s->b, node->op, r.in, r.n_in, r.attrs, r.n_attrs, n_out, outs);
+    for (size_t k = 0; status == OXP_EUNSUPPORTED && k < r.n_in; k++) /* Range infers from data */
+        if (r.in[k] && oxp_value_of(s->b.g, r.in[k])->kind != OXP_VALUE_CONST)
+            OXP_TRY(mark_sources(s, r.in[k]));
+    OXP_TRY(status);
     for (uint32_t k = 0; k < n_out; k++) {
         if (node->out[k] == OXP_NO_VAL || s->map[node->out[k]] != OXP_NO_VAL)
             continue; /* absent, or fed by the cut */
@@ -221,7 +226,7 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
     oxp_graph *g = oxp_graph_new(arena);
     OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !g, OXP_ENOMEM, "out of memory");
     oxp_build_init(&s.b, ctx, g);
-    s.b.max_bytes = cut->max_bytes;
+    g->max_bytes = cut->max_bytes;
     for (size_t i = 0; i < cut->n_feeds; i++) fed[cut->feeds[i].val] = true;
     for (size_t i = 0; i < cut->n_wanted; i++) s.needed[cut->wanted[i]] = true;
     mark_needed(&s, fed);

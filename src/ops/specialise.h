@@ -21,7 +21,7 @@ typedef struct oxp_cut {
     size_t n_feeds;
     const oxp_val *wanted; /* in the model graph */
     size_t n_wanted;
-    uint64_t max_bytes; /* no value may be larger; 0: no limit */
+    uint64_t max_bytes; /* the limit of the graph made; 0: none */
 } oxp_cut;
 
 typedef struct oxp_special {

@@ -30,7 +30,7 @@ oxp_status oxp_rewrite_begin(oxp_rewrite *rw, oxp_pass *pass)
     oxp_ctx *ctx = pass->ctx;
     const oxp_graph *from = pass->in;
     *rw = (oxp_rewrite){.pass = pass, .from = from};
-    oxp_graph *to = oxp_graph_new(pass->arena);
+    oxp_graph *to = oxp_graph_after(pass->arena, from);
     rw->map = OXP_NEW(pass->arena, oxp_val, from->n_values);
     rw->live = OXP_NEW(ctx->scratch, bool, from->n_values);
     rw->uses = OXP_NEW(ctx->scratch, uint32_t, from->n_values);

@@ -38,11 +38,6 @@ oxp_rect oxp_rect_intersect(oxp_rect a, oxp_rect b)
     return (oxp_rect){x0, y0, x1 > x0 ? x1 - x0 : 0, y1 > y0 ? y1 - y0 : 0};
 }
 
-oxp_rect oxp_rect_inset(oxp_rect r, int by)
-{
-    return (oxp_rect){r.x + by, r.y + by, r.w - 2 * by, r.h - 2 * by};
-}
-
 static uint8_t *pixel(const oxp_canvas *c, int x, int y)
 {
     return c->rgb + 3 * ((size_t)y * (size_t)c->w + (size_t)x);
@@ -78,15 +73,6 @@ void oxp_canvas_fill(oxp_canvas *c, oxp_rect r, oxp_rgba colour)
                 blend(px, colour, colour.a);
         }
     }
-}
-
-void oxp_canvas_frame(oxp_canvas *c, oxp_rect r, int thickness, oxp_rgba colour)
-{
-    const int t = thickness;
-    oxp_canvas_fill(c, (oxp_rect){r.x, r.y, r.w, t}, colour);
-    oxp_canvas_fill(c, (oxp_rect){r.x, r.y + r.h - t, r.w, t}, colour);
-    oxp_canvas_fill(c, (oxp_rect){r.x, r.y + t, t, r.h - 2 * t}, colour);
-    oxp_canvas_fill(c, (oxp_rect){r.x + r.w - t, r.y + t, t, r.h - 2 * t}, colour);
 }
 
 void oxp_canvas_blit(oxp_canvas *c, int x, int y, const oxp_picture *p)
@@ -131,9 +117,4 @@ void oxp_canvas_line(oxp_canvas *c, oxp_point from, oxp_point to, double width, 
                 oxp_canvas_blend(c, x, y, colour, (int)(fmin(cover, 1) * strength + 0.5));
         }
     }
-}
-
-void oxp_canvas_polyline(oxp_canvas *c, const oxp_point *p, size_t n, double width, oxp_rgba colour)
-{
-    for (size_t i = 1; i < n; i++) oxp_canvas_line(c, p[i - 1], p[i], width, colour);
 }

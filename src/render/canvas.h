@@ -40,7 +40,6 @@ typedef struct oxp_picture {
 oxp_status oxp_canvas_new(oxp_ctx *ctx, oxp_arena *arena, int w, int h, oxp_rgba fill,
                           oxp_canvas *out);
 oxp_rect oxp_rect_intersect(oxp_rect a, oxp_rect b);
-oxp_rect oxp_rect_inset(oxp_rect r, int by);
 oxp_rect oxp_canvas_rect(const oxp_canvas *c);
 oxp_picture oxp_canvas_picture(const oxp_canvas *c);
 
@@ -48,8 +47,6 @@ oxp_picture oxp_canvas_picture(const oxp_canvas *c);
  * happens. */
 void oxp_canvas_blend(oxp_canvas *c, int x, int y, oxp_rgba colour, int coverage);
 void oxp_canvas_fill(oxp_canvas *c, oxp_rect r, oxp_rgba colour);
-/* A frame of the given thickness just inside r. */
-void oxp_canvas_frame(oxp_canvas *c, oxp_rect r, int thickness, oxp_rgba colour);
 /* Copies the picture so that its top left corner lies at (x,y). */
 void oxp_canvas_blit(oxp_canvas *c, int x, int y, const oxp_picture *p);
 
@@ -59,8 +56,5 @@ typedef struct oxp_point {
 
 /* An anti-aliased line with round ends. */
 void oxp_canvas_line(oxp_canvas *c, oxp_point from, oxp_point to, double width, oxp_rgba colour);
-/* n - 1 such lines; meant for opaque colours, joints of translucent ones are drawn twice. */
-void oxp_canvas_polyline(oxp_canvas *c, const oxp_point *p, size_t n, double width,
-                         oxp_rgba colour);
 
 #endif

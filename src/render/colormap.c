@@ -10,7 +10,7 @@
 #define MAX_CONTROLS 9
 
 typedef struct colormap_def {
-    const char *name, *sentence;
+    const char *name;
     oxp_colormap_kind kind;
     int n;
     uint32_t control[MAX_CONTROLS];
@@ -21,7 +21,7 @@ typedef struct colormap_def {
     {                                                            \
         __VA_ARGS__                                              \
     }
-#define OXP_COLORMAP(id, name, kind, sentence, ...) {name, sentence, kind, CONTROLS(__VA_ARGS__)},
+#define OXP_COLORMAP(id, name, kind, sentence, ...) {name, kind, CONTROLS(__VA_ARGS__)},
 static const colormap_def table[] = {
 #include "render/colormaps.def"
 };
@@ -40,14 +40,6 @@ size_t oxp_colormap_count(void)
 const char *oxp_colormap_name(size_t index)
 {
     return table[index].name;
-}
-const char *oxp_colormap_sentence(size_t index)
-{
-    return table[index].sentence;
-}
-oxp_colormap_kind oxp_colormap_kind_of(size_t index)
-{
-    return table[index].kind;
 }
 const char *oxp_colormap_list(void)
 {

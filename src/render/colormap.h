@@ -29,8 +29,6 @@ oxp_status oxp_colormap_find(oxp_ctx *ctx, const char *name, oxp_colormap_kind k
                              oxp_colormap *out);
 size_t oxp_colormap_count(void);
 const char *oxp_colormap_name(size_t index);
-const char *oxp_colormap_sentence(size_t index);
-oxp_colormap_kind oxp_colormap_kind_of(size_t index);
 const char *oxp_colormap_list(void); /* "heat,ember,...": in the table's order */
 
 /* v in [0,1] or [-1,1], clamped; NaN: OXP_BAD_COLOUR. Opaque. */

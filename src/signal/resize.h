@@ -43,6 +43,9 @@ void oxp_resize_linear(const float *src, int axes, const int64_t *src_dims, cons
                        float *dst);
 void oxp_resize_linear_f64(const double *src, int axes, const int64_t *src_dims,
                            const int64_t *dst_dims, double *dst);
+/* Linear with the corner samples of both arrays on each other (align_corners). */
+void oxp_resize_corners_f64(const double *src, int axes, const int64_t *src_dims,
+                            const int64_t *dst_dims, double *dst);
 void oxp_resize_nearest(const float *src, int axes, const int64_t *src_dims,
                         const int64_t *dst_dims, float *dst);
 void oxp_resize_nearest_f64(const double *src, int axes, const int64_t *src_dims,

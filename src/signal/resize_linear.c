@@ -21,6 +21,14 @@ static tap tap_at(int64_t i, int64_t src, int64_t dst)
     return (tap){lo, lo + 1, p - (double)lo};
 }
 
+/* First and last samples of both arrays lie on each other: p = i (src - 1) / (dst - 1). */
+static tap corner_tap_at(int64_t i, int64_t src, int64_t dst)
+{
+    const double p = dst > 1 ? (double)i * (double)(src - 1) / (double)(dst - 1) : 0.0;
+    const int64_t lo = (int64_t)p < src - 1 ? (int64_t)p : src - 1;
+    return (tap){lo, lo + 1 < src ? lo + 1 : lo, p - (double)lo};
+}
+
 static int64_t nearest_at(int64_t i, int64_t src, int64_t dst)
 {
     const int64_t at = (int64_t)(((double)i + 0.5) * (double)src / (double)dst);
@@ -37,33 +45,35 @@ static inline double mix(double a, double b, double t)
     return a + (b - a) * t;
 }
 
-/* One body for both element types: s (source dims) and d (destination dims) are (Z,Y,X). */
-#define DEFINE_RESIZERS(suffix, real)                                                              \
-    void oxp_resize_linear##suffix(const real *src, int axes, const int64_t *src_dims,             \
-                                   const int64_t *dst_dims, real *dst)                             \
-    {                                                                                              \
-        int64_t s[3], d[3];                                                                        \
-        pad_axes(axes, src_dims, s);                                                               \
-        pad_axes(axes, dst_dims, d);                                                               \
-        for (int64_t iz = 0; iz < d[0]; iz++) {                                                    \
-            const tap z = tap_at(iz, s[0], d[0]);                                                  \
-            for (int64_t iy = 0; iy < d[1]; iy++) {                                                \
-                const tap y = tap_at(iy, s[1], d[1]);                                              \
-                const real *r00 = src + (z.lo * s[1] + y.lo) * s[2],                               \
-                           *r01 = src + (z.lo * s[1] + y.hi) * s[2];                               \
-                const real *r10 = src + (z.hi * s[1] + y.lo) * s[2],                               \
-                           *r11 = src + (z.hi * s[1] + y.hi) * s[2];                               \
-                for (int64_t ix = 0; ix < d[2]; ix++) {                                            \
-                    const tap x = tap_at(ix, s[2], d[2]);                                          \
-                    const double a = mix(mix((double)r00[x.lo], (double)r00[x.hi], x.t),           \
-                                         mix((double)r01[x.lo], (double)r01[x.hi], x.t), y.t);     \
-                    const double b = mix(mix((double)r10[x.lo], (double)r10[x.hi], x.t),           \
-                                         mix((double)r11[x.lo], (double)r11[x.hi], x.t), y.t);     \
-                    *dst++ = (real)mix(a, b, z.t);                                                 \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
+/* One body for all: s (source dims) and d (destination dims) are (Z,Y,X). */
+#define DEFINE_LINEAR(name, real, tap_at)                                                      \
+    void name(const real *src, int axes, const int64_t *src_dims, const int64_t *dst_dims,     \
+              real *dst)                                                                       \
+    {                                                                                          \
+        int64_t s[3], d[3];                                                                    \
+        pad_axes(axes, src_dims, s);                                                           \
+        pad_axes(axes, dst_dims, d);                                                           \
+        for (int64_t iz = 0; iz < d[0]; iz++) {                                                \
+            const tap z = tap_at(iz, s[0], d[0]);                                              \
+            for (int64_t iy = 0; iy < d[1]; iy++) {                                            \
+                const tap y = tap_at(iy, s[1], d[1]);                                          \
+                const real *r00 = src + (z.lo * s[1] + y.lo) * s[2],                           \
+                           *r01 = src + (z.lo * s[1] + y.hi) * s[2];                           \
+                const real *r10 = src + (z.hi * s[1] + y.lo) * s[2],                           \
+                           *r11 = src + (z.hi * s[1] + y.hi) * s[2];                           \
+                for (int64_t ix = 0; ix < d[2]; ix++) {                                        \
+                    const tap x = tap_at(ix, s[2], d[2]);                                      \
+                    const double a = mix(mix((double)r00[x.lo], (double)r00[x.hi], x.t),       \
+                                         mix((double)r01[x.lo], (double)r01[x.hi], x.t), y.t); \
+                    const double b = mix(mix((double)r10[x.lo], (double)r10[x.hi], x.t),       \
+                                         mix((double)r11[x.lo], (double)r11[x.hi], x.t), y.t); \
+                    *dst++ = (real)mix(a, b, z.t);                                             \
+                }                                                                              \
+            }                                                                                  \
+        }                                                                                      \
+    }
+
+#define DEFINE_NEAREST(suffix, real)                                                               \
     void oxp_resize_nearest##suffix(const real *src, int axes, const int64_t *src_dims,            \
                                     const int64_t *dst_dims, real *dst)                            \
     {                                                                                              \
@@ -79,5 +89,8 @@ static inline double mix(double a, double b, double t)
     }
 
 /* clang-format off */
-DEFINE_RESIZERS(, float)
-DEFINE_RESIZERS(_f64, double)
+DEFINE_LINEAR(oxp_resize_linear, float, tap_at)
+DEFINE_LINEAR(oxp_resize_linear_f64, double, tap_at)
+DEFINE_LINEAR(oxp_resize_corners_f64, double, corner_tap_at)
+DEFINE_NEAREST(, float)
+DEFINE_NEAREST(_f64, double)

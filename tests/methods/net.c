@@ -85,9 +85,13 @@ static oxp_status explain(test_net *t, const test_ask *ask, const oxp_tensor *in
         layers[set.n_layers] = test_net_val(t, ask->layers[set.n_layers]);
     for (; set.n_wrt < 4 && ask->wrt[set.n_wrt]; set.n_wrt++)
         wrt[set.n_wrt] = test_net_val(t, ask->wrt[set.n_wrt]);
-    const oxp_target target = {ask->top ? OXP_TARGET_TOP : OXP_TARGET_CLASS,
-                               ask->top ? 1 : ask->target};
-    const oxp_target contrast = {ask->contrast ? OXP_TARGET_CLASS : OXP_TARGET_TOP,
+    if (ask->tensor) set.target_tensor = test_net_val(t, ask->tensor);
+    const oxp_target_kind plain = ask->element ? OXP_TARGET_ELEMENT : OXP_TARGET_CLASS;
+    const oxp_target target = {ask->sum   ? OXP_TARGET_SUM
+                               : ask->top ? OXP_TARGET_TOP
+                                          : plain,
+                               ask->top && ask->target == 0 ? 1 : ask->target};
+    const oxp_target contrast = {ask->contrast ? plain : OXP_TARGET_TOP,
                                  ask->contrast ? ask->contrast_class : 1};
     oxp_session *s;
     oxp_arena_reset(t->scratch);

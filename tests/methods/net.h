@@ -30,10 +30,12 @@ typedef struct test_ask {
     const char *method;
     const char *params[6]; /* "name=value", NULL ends */
     const char *layers[4], *wrt[4];
-    int64_t target; /* class */
-    bool top;       /* instead of target: the top class */
+    const char *tensor; /* what the target is in; NULL: the first output */
+    int64_t target;     /* class, or rank or element with the next ones */
+    bool top;           /* instead of a class: the top one, or number `target` from the top */
+    bool element, sum;
     bool contrast;
-    int64_t contrast_class;
+    int64_t contrast_class; /* an element with `element` */
     oxp_space space;
     bool fused; /* default: the plain executor in double */
     bool no_optimise;

@@ -59,6 +59,31 @@ static const cam_case cases[] = {
       .params = {"relu=false", "kernel=rbf", "gamma=0.001"}},
      4,
      {-0.6035957535637964, -0.540185704740184, 0.46267277060562106, 0.6811086876983599}},
+    {"scorecam",
+     {.method = "scorecam", .layers = {"relu1"}},
+     4,
+     {0, 3.9999928402877716, 30.99995525179857, 39.999955251798575}},
+    {"scorecam, torchcam",
+     {.method = "scorecam", .layers = {"relu1"}, .params = {"variant=torchcam"}},
+     4,
+     {0, 3.9999969904090897, 30.99998119005681, 39.99998119005681}},
+    {"scorecam, the channel that varies most",
+     {.method = "scorecam", .layers = {"relu1"}, .params = {"top=1"}},
+     4,
+     {0, 4, 31, 40}},
+    {"ss-cam without noise",
+     {.method = "ss-cam", .layers = {"relu1"}, .params = {"noise=0", "samples=3"}},
+     4,
+     {0, 3.9999928402877716, 30.99995525179857, 39.999955251798575}},
+    {"is-cam",
+     {.method = "is-cam", .layers = {"relu1"}, .params = {"samples=4"}},
+     4,
+     {0, 3.8588543572427154, 30.11783973276697, 39.117839732766974}},
+    /* without channel 0 the score is 0, without channel 1 it is 75: w = (1, -7/18) */
+    {"ablationcam",
+     {.method = "ablationcam", .layers = {"relu1"}},
+     4,
+     {0, 4, 31 - 42.0 / 18, 40 - 105.0 / 18}},
 };
 
 static void run_cases(bool fused, double tolerance)
@@ -140,13 +165,78 @@ static void refine_multiplies(void **state)
     test_net_close(t);
 }
 
+/* One, two and three axes, and tokens with a class token in front. */
+static const struct {
+    const char *model, *input;
+    size_t axes;
+} kinds[] = {
+    {TOY "cnn1d.onnx", TOY "cnn1d.io/input__x.npy", 1},
+    {TOY "cnn2d.onnx", TOY "cnn2d.io/input__x.npy", 2},
+    {TOY "cnn3d.onnx", TOY "cnn3d.io/input__x.npy", 3},
+    {"tests/data/samples/vit_tiny_fashion_mnist.onnx",
+     "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", 2},
+};
+
+static oxp_tensor item_of(const oxp_tensor *batch, int64_t item, int64_t n)
+{
+    oxp_tensor t = *batch;
+    t.shape.dim[0] = 1;
+    t.data = (const char *)t.data + (size_t)item * oxp_tensor_bytes(&t);
+    t.shape.dim[0] = n;
+    return t;
+}
+
+/* Of two items together: the map has the input's resolution, is that of each item alone, and both
+ * executors agree. */
+static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_method *m)
+{
+    char what[128];
+    const oxp_params declared = {.method = m};
+    const bool random = oxp_param_known(&declared, "seed");
+    test_ask ask = {.method = m->info.name, .top = true};
+    size_t n = 0;
+    if (oxp_param_known(&declared, "samples")) ask.params[n++] = "samples=2";
+    if (oxp_param_known(&declared, "variant")) ask.params[n++] = "variant=pgc";
+    if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=4";
+    const oxp_tensor two = item_of(x, 0, 2);
+    const oxp_explanation e = test_explain(t, &ask, &two, 1);
+    snprintf(what, sizeof what, "%s of %zu axes", m->info.name, axes);
+    assert_int_equal(e.n_items, 2);
+    assert_int_equal(e.maps[0].map.shape.rank, 1 + (int)axes);
+    for (size_t a = 0; a < axes; a++)
+        assert_int_equal(e.maps[0].map.shape.dim[1 + a], x->shape.dim[2 + a]);
+    for (int64_t i = 0; i < (random ? 1 : 2); i++) {
+        const oxp_tensor one = item_of(x, i, 1);
+        const oxp_explanation alone = test_explain(t, &ask, &one, 1);
+        const oxp_tensor part = item_of(&e.maps[0].raw, i, 1);
+        test_close(&part, &alone.maps[0].raw, 1e-9, what);
+    }
+    ask.fused = true;
+    const oxp_explanation fused = test_explain(t, &ask, &two, 1);
+    test_close(&fused.maps[0].raw, &e.maps[0].raw, 1e-4, what);
+}
+
+static void every_kind_of_layer(void **state)
+{
+    OXP_UNUSED(state);
+    for (size_t k = 0; k < OXP_COUNT(kinds); k++) {
+        test_net *t = test_net_open(kinds[k].model);
+        const oxp_tensor x = test_npy(t, kinds[k].input);
+        assert_true(x.shape.dim[0] >= 2);
+        for (size_t i = 0; i < oxp_methods_count(); i++) {
+            const oxp_method *m = oxp_methods_at(i);
+            if (m->flags & OXP_METHOD_LAYER) check_kind(t, &x, kinds[k].axes, m);
+        }
+        test_net_close(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(oracle_plain),
-        cmocka_unit_test(oracle_fused),
-        cmocka_unit_test(layers_are_joined),
-        cmocka_unit_test(refine_multiplies),
+        cmocka_unit_test(oracle_plain),        cmocka_unit_test(oracle_fused),
+        cmocka_unit_test(layers_are_joined),   cmocka_unit_test(refine_multiplies),
+        cmocka_unit_test(every_kind_of_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

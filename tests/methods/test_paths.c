@@ -138,6 +138,26 @@ static const path_case cases[] = {
      4,
      {{90, 101, 101, 101}},
      0},
+    /* captum's GuidedGradCam test: guided backprop x Grad-CAM, repeated */
+    {"guided grad-cam",
+     "oracle_conv",
+     {.method = "guided-grad-cam", .params = {"upsample=nearest"}, .layers = {"relu1"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{0, 0, 4, 4, 0, 0, 12, 8, 28, 84, 97.5, 65, 28, 56, 65, 32.5}},
+     0},
+    {"guided grad-cam, linear",
+     "oracle_conv",
+     {.method = "guided-grad-cam", .layers = {"relu1"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{0, 1, 3, 4, 7, 24.09375, 30.28125, 22.25, 21, 66.28125, 72.84375, 50.75, 28, 58.25, 62.75,
+       32.5}},
+     0},
 };
 
 static void run_case(const path_case *c, bool fused)

@@ -16,10 +16,12 @@
 #include "onnxplain.h"
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct oxp_test_alloc {
     int64_t fail_at; /* number of the allocation that fails, from 0; negative: none */
     int64_t count, live;
+    size_t bytes, most; /* handed out now, and at the worst moment */
     bool failed;
 } oxp_test_alloc;
 
@@ -31,16 +33,24 @@ static inline void *oxp_test_alloc_get(size_t bytes, void *user)
         return NULL;
     }
     if (bytes > PTRDIFF_MAX / 2) return NULL;
-    void *block = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    a->live += block != NULL;
-    return block;
+    unsigned char *block = aligned_alloc(64, (bytes + 127) / 64 * 64); /* its size comes first */
+    if (block == NULL) return NULL;
+    memcpy(block, &bytes, sizeof bytes);
+    a->live++;
+    a->bytes += bytes;
+    if (a->bytes > a->most) a->most = a->bytes;
+    return block + 64;
 }
 
 static inline void oxp_test_alloc_put(void *block, void *user)
 {
     oxp_test_alloc *a = user;
+    unsigned char *whole = (unsigned char *)block - 64;
+    size_t bytes;
+    memcpy(&bytes, whole, sizeof bytes);
     a->live--;
-    free(block);
+    a->bytes -= bytes;
+    free(whole);
 }
 
 static inline oxp_allocator oxp_test_alloc_hooks(oxp_test_alloc *a)

@@ -30,6 +30,7 @@ ELEM = {
     np.dtype("float16"): TensorProto.FLOAT16,
     np.dtype("int64"): TensorProto.INT64,
     np.dtype("int32"): TensorProto.INT32,
+    np.dtype("uint8"): TensorProto.UINT8,
     np.dtype("bool"): TensorProto.BOOL,
 }
 

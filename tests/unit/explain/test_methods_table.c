@@ -45,8 +45,10 @@ static void flags_agree(void **state)
             bool announced, flagged;
             const char *what;
         } pairs[] = {
-            {m->info.needs_layer != 0, (m->flags & OXP_METHOD_LAYER) != 0,
-             "needs_layer and OXP_METHOD_LAYER"},
+            {m->info.needs_layer == 1, (m->flags & OXP_METHOD_LAYER) != 0,
+             "needs_layer 1 and OXP_METHOD_LAYER"},
+            {m->info.needs_layer == 2, (m->flags & OXP_METHOD_BESIDE) != 0,
+             "needs_layer 2 and OXP_METHOD_BESIDE"},
             {m->info.is_signed != 0, (m->flags & OXP_METHOD_SIGNED) != 0,
              "is_signed and OXP_METHOD_SIGNED"},
             {m->info.is_contrastive != 0, (m->flags & OXP_METHOD_CONTRASTIVE) != 0,
