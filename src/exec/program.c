@@ -102,8 +102,9 @@ oxp_status oxp_program_run(oxp_ctx *ctx, oxp_program *p, int phase)
     const oxp_stage stage = ctx->stage;
     ctx->stage = OXP_STAGE_RUN;
     p->run_ctx = ctx;
-    OXP_TRY(p->executor->run(ctx, p, phase));
+    const oxp_status status = p->executor->run(ctx, p, phase);
     p->run_ctx = NULL;
+    OXP_TRY(status);
     ctx->stage = stage;
     ctx->node = ctx->op = NULL;
     if (phase == 0) p->ran = true;
