@@ -76,6 +76,8 @@ int64_t oxp_param_int(const oxp_params *p, const char *name);
 bool oxp_param_bool(const oxp_params *p, const char *name);
 const char *oxp_param_text(const oxp_params *p, const char *name);
 bool oxp_param_is(const oxp_params *p, const char *name, const char *text);
+/* Whose declaration of a parameter holds: the wrapper's where it has one, else the wrapped method's. */
+const oxp_method *oxp_param_owner(const oxp_params *p, const char *name);
 bool oxp_param_known(const oxp_params *p, const char *name);
 bool oxp_param_given(const oxp_params *p, const char *name); /* not left at its default */
 

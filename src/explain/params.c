@@ -43,6 +43,13 @@ static const oxp_param_info *declared(const oxp_params *p, const char *name, siz
     return NULL;
 }
 
+const oxp_method *oxp_param_owner(const oxp_params *p, const char *name)
+{
+    for (size_t i = 0; i < p->method->info.param_count; i++)
+        if (strcmp(p->method->params[i].name, name) == 0) return p->method;
+    return p->inner ? p->inner : p->method;
+}
+
 bool oxp_param_known(const oxp_params *p, const char *name)
 {
     return declared(p, name, strlen(name)) != NULL;

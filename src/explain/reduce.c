@@ -11,7 +11,7 @@ static const char *const channel_names[] = {"max", "sum", "mean", "l1", "l2", "n
  * "norm"). */
 static oxp_channels reduction_of(const oxp_params *p, const oxp_roles *roles)
 {
-    const oxp_method *m = p->method;
+    const oxp_method *m = oxp_param_owner(p, "channels");
     const bool given = oxp_param_given(p, "channels");
     if (!oxp_param_known(p, "channels")) return m->channels;
     if (roles->tokens && !given && oxp_param_known(p, "norm"))
@@ -116,9 +116,10 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
     }
     const oxp_channels how = reduction_of(params, &out->roles);
     const bool absolute = oxp_param_known(params, "abs") && oxp_param_bool(params, "abs");
-    const bool has_signs = oxp_param_known(params, "abs")
-                               ? !absolute
-                               : (params->method->flags & OXP_METHOD_SIGNED) != 0;
+    const bool has_signs =
+        oxp_param_known(params, "abs")
+            ? !absolute
+            : (oxp_param_owner(params, "channels")->flags & OXP_METHOD_SIGNED) != 0;
     reduced->is_signed = has_signs && how != OXP_CHANNELS_L1 && how != OXP_CHANNELS_L2;
     if (out->roles.channel < 1 || how == OXP_CHANNELS_NONE) {
         reduced->name = absolute ? "magnitude" : "none";

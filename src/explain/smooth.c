@@ -151,12 +151,10 @@ static oxp_status plan(oxp_task *t)
     {"seed", "of the random numbers", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL}
 /* clang-format on */
 
+/* A mean is reduced to a map as the wrapped method's own attribution is: by its parameters. */
 static const oxp_param_info mean_params[] = {
     NOISE_PARAMS,
     {"of", "what is averaged", OXP_PARAM_CHOICE, 0, 0, "signed", "signed,abs"},
-    {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
-    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max",
-     "max,sum,mean,l1,l2,none"},
 };
 
 /* Squares and variances are never negative: their channels are averaged as they are. */

@@ -201,6 +201,16 @@ static void noise_has_a_seed(void **state)
     const oxp_explanation cam =
         test_explain(t, &(test_ask){.method = "grad-cam", .layers = {"relu2"}, .target = 1}, &x, 1);
     test_close(&cams.maps[0].raw, &cam.maps[0].raw, 1e-12, "SmoothGrad around Grad-CAM");
+    /* the wrapped method says how the mean becomes a map */
+    ask = (test_ask){.method = "smoothgrad",
+                     .params = {"samples=2", "level=0", "method=input-x-gradient"},
+                     .target = 1};
+    const oxp_explanation wrapped = test_explain(t, &ask, &x, 1);
+    const oxp_explanation bare =
+        test_explain(t, &(test_ask){.method = "input-x-gradient", .target = 1}, &x, 1);
+    assert_true(wrapped.maps[0].is_signed);
+    assert_string_equal(wrapped.maps[0].reduction, bare.maps[0].reduction);
+    test_close(&wrapped.maps[0].map, &bare.maps[0].map, 1e-6, "map of the wrapped method");
     test_net_close(t);
 }
 
