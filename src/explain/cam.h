@@ -38,6 +38,9 @@ oxp_val oxp_cam_map(oxp_task *t, const oxp_cam *c, oxp_val x);
 oxp_val oxp_cam_sum(oxp_task *t, const oxp_cam *c, oxp_val x);
 oxp_val oxp_cam_mean(oxp_task *t, const oxp_cam *c, oxp_val x);
 
+/* A map (N, positions...) at the positions of x (roles r), with x's axes and one channel. */
+oxp_val oxp_cam_enlarge(oxp_task *t, oxp_val map, oxp_val x, const oxp_roles *r);
+
 typedef oxp_val (*oxp_cam_formula)(oxp_task *t, const oxp_cam *c);
 /* out = formula of every layer: with the adjoints of the target, or of activations alone. */
 oxp_status oxp_cam_plan(oxp_task *t, oxp_cam_formula formula);

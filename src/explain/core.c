@@ -244,11 +244,9 @@ static oxp_status cut_at_layer(compile_state *s, oxp_val output)
     OXP_FAIL_IF(s->ctx, s->n_at > 1, OXP_EUNSUPPORTED,
                 "%s recomputes what follows one layer: give one --layer, found %zu",
                 core->params->method->info.name, s->n_at);
-    *layer = core->settings->n_layers ? core->settings->layers[0] : OXP_NO_VAL;
-    for (size_t v = 1; *layer == OXP_NO_VAL && v < s->model->n_values; v++) {
-        const char *other = oxp_value_of(s->model, (oxp_val)v)->name;
-        if (name && other && strcmp(name, other) == 0) *layer = (oxp_val)v;
-    }
+    *layer = core->settings->n_layers ? core->settings->layers[0]
+             : name                   ? oxp_graph_find(s->model, name)
+                                      : OXP_NO_VAL;
     OXP_FAIL_IF(s->ctx, *layer == OXP_NO_VAL, OXP_EINVAL,
                 "the layer found has no name in the model: give one with --layer");
     s->tail_roles = oxp_roles_of(core->g, s->follow[2]);

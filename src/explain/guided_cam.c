@@ -4,7 +4,7 @@
  *   out = guided backprop of x . Grad-CAM of the layer, enlarged to x's positions
  *
  * One joint graph: one forward pass, and two backward walks that share what they have in common. */
-#include "explain/method.h"
+#include "explain/cam.h"
 
 #include "ops/ops.h"
 #include <string.h>
@@ -28,8 +28,7 @@ static oxp_status layer_map(oxp_task *t, oxp_val *map)
     return t->b->status;
 }
 
-/* (N, positions...) to the shape of x with one channel. */
-static oxp_val enlarge(oxp_task *t, oxp_val map, oxp_val x, const oxp_roles *r)
+oxp_val oxp_cam_enlarge(oxp_task *t, oxp_val map, oxp_val x, const oxp_roles *r)
 {
     const oxp_shape *large = oxp_b_shape(t->b, x);
     oxp_shape small = {.rank = large->rank}, to = *large;
@@ -60,7 +59,7 @@ static oxp_status plan(oxp_task *t)
                     OXP_EINVAL,
                     "guided-grad-cam: the layer's map and the input have no positions in common: "
                     "name a layer of a picture, volume or series with --layer");
-        t->out[i] = oxp_b_mul(t->b, t->out[i], enlarge(t, map, t->at[i], r));
+        t->out[i] = oxp_b_mul(t->b, t->out[i], oxp_cam_enlarge(t, map, t->at[i], r));
     }
     return t->b->status;
 }

@@ -84,6 +84,12 @@ static const cam_case cases[] = {
      {.method = "ablationcam", .layers = {"relu1"}},
      4,
      {0, 4, 31 - 42.0 / 18, 40 - 105.0 / 18}},
+    /* above mean + std only the last position of each channel: w = (1/4, 1/4) */
+    {"fem, one standard deviation",
+     {.method = "fem", .layers = {"relu1"}, .params = {"k=1"}},
+     4,
+     {0, 1, 9.25, 13.75}},
+    {"fem, two: no position", {.method = "fem", .layers = {"relu1"}}, 4, {0, 0, 0, 0}},
 };
 
 static void run_cases(bool fused, double tolerance)
@@ -169,12 +175,13 @@ static void refine_multiplies(void **state)
 static const struct {
     const char *model, *input;
     size_t axes;
+    bool tokens;
 } kinds[] = {
-    {TOY "cnn1d.onnx", TOY "cnn1d.io/input__x.npy", 1},
-    {TOY "cnn2d.onnx", TOY "cnn2d.io/input__x.npy", 2},
-    {TOY "cnn3d.onnx", TOY "cnn3d.io/input__x.npy", 3},
+    {TOY "cnn1d.onnx", TOY "cnn1d.io/input__x.npy", 1, false},
+    {TOY "cnn2d.onnx", TOY "cnn2d.io/input__x.npy", 2, false},
+    {TOY "cnn3d.onnx", TOY "cnn3d.io/input__x.npy", 3, false},
     {"tests/data/samples/vit_tiny_fashion_mnist.onnx",
-     "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", 2},
+     "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", 2, true},
 };
 
 static oxp_tensor item_of(const oxp_tensor *batch, int64_t item, int64_t n)
@@ -197,7 +204,7 @@ static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_
     size_t n = 0;
     if (oxp_param_known(&declared, "samples")) ask.params[n++] = "samples=2";
     if (oxp_param_known(&declared, "variant")) ask.params[n++] = "variant=pgc";
-    if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=4";
+    if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=2";
     const oxp_tensor two = item_of(x, 0, 2);
     const oxp_explanation e = test_explain(t, &ask, &two, 1);
     snprintf(what, sizeof what, "%s of %zu axes", m->info.name, axes);
@@ -225,18 +232,72 @@ static void every_kind_of_layer(void **state)
         assert_true(x.shape.dim[0] >= 2);
         for (size_t i = 0; i < oxp_methods_count(); i++) {
             const oxp_method *m = oxp_methods_at(i);
-            if (m->flags & OXP_METHOD_LAYER) check_kind(t, &x, kinds[k].axes, m);
+            const test_ask ask = {.method = m->info.name};
+            if (m == &oxp_method_cam && kinds[k].tokens) /* a class token is not an average */
+                test_explain_fails(t, &ask, &x, 1, OXP_EUNSUPPORTED);
+            else if (m->flags & OXP_METHOD_LAYER)
+                check_kind(t, &x, kinds[k].axes, m);
         }
         test_net_close(t);
     }
 }
 
+/* The mean of CAM is the score less the classifier's bias, whatever the input. */
+static void cam_is_the_score(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    for (int64_t class = 0; class < 2; class ++) {
+        const test_ask ask = {.method = "cam", .target = class};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        const int64_t n = oxp_shape_elements(&e.maps[0].raw.shape) / 2;
+        double bias[2];
+        for (int64_t item = 0; item < 2; item++) {
+            double mean = 0.0;
+            for (int64_t i = 0; i < n; i++)
+                mean += oxp_tensor_get(&e.maps[0].raw, item * n + i) / (double)n;
+            bias[item] = e.items[item].score - mean;
+        }
+        assert_true(fabs(e.items[0].score - e.items[1].score) > 1e-3);
+        assert_true(fabs(bias[0] - bias[1]) < 1e-12);
+    }
+    test_net_close(t);
+    t = test_net_open(TOY "oracle_conv.onnx"); /* flattened, not averaged */
+    const oxp_tensor oracle = test_npy(t, TOY "oracle_conv.io/input__x.npy");
+    const test_ask ask = {.method = "cam", .layers = {"relu1"}};
+    test_explain_fails(t, &ask, &oracle, 1, OXP_EUNSUPPORTED);
+    test_net_close(t);
+}
+
+static void random_weights_repeat(void **state)
+{
+    OXP_UNUSED(state);
+    static const double a[2][4] = {{0, 4, 31, 40}, {0, 0, 6, 15}};
+    test_net *t = test_net_open(TOY "oracle_conv.onnx");
+    const oxp_tensor x = test_npy(t, TOY "oracle_conv.io/input__x.npy");
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        char param[16];
+        snprintf(param, sizeof param, "seed=%d", (int)seed);
+        const test_ask ask = {
+            .method = "random-cam", .layers = {"relu1"}, .params = {"relu=false", param}};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        const oxp_rng rng = {.seed = seed};
+        double want[4] = {0.0};
+        for (uint64_t k = 0; k < 2; k++)
+            for (int i = 0; i < 4; i++) want[i] += (2.0 * oxp_rng_uniform(&rng, k) - 1.0) * a[k][i];
+        test_close_to(&e.maps[0].raw, want, 4, 1e-9, param);
+    }
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(oracle_plain),        cmocka_unit_test(oracle_fused),
-        cmocka_unit_test(layers_are_joined),   cmocka_unit_test(refine_multiplies),
-        cmocka_unit_test(every_kind_of_layer),
+        cmocka_unit_test(oracle_plain),          cmocka_unit_test(oracle_fused),
+        cmocka_unit_test(layers_are_joined),     cmocka_unit_test(refine_multiplies),
+        cmocka_unit_test(every_kind_of_layer),   cmocka_unit_test(cam_is_the_score),
+        cmocka_unit_test(random_weights_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
