@@ -5,7 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_WIDTH = 8 }; /* rows per pass: more only costs memory, on a processor */
+/* Rows per pass: more only costs memory, on a processor; and no more than keep an input small. */
+enum { MAX_WIDTH = 8, MAX_PASS_CELLS = 1 << 22 };
 
 /* ---- making ---- */
 
@@ -243,6 +244,17 @@ static bool shares_attributed(const oxp_session *s, const oxp_input_shape *shape
     return false;
 }
 
+static size_t widest(const oxp_session *s, const oxp_input_shape *shapes)
+{
+    int64_t most = 1;
+    for (size_t i = 0; i < s->net.graph->n_inputs; i++) {
+        const int64_t cells = oxp_shape_elements(&shapes[i].row);
+        most = cells > most ? cells : most;
+    }
+    const int64_t width = MAX_PASS_CELLS / most;
+    return width < 1 ? 1 : width < MAX_WIDTH ? (size_t)width : MAX_WIDTH;
+}
+
 static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, size_t n_items,
                         size_t forced)
 {
@@ -250,7 +262,8 @@ static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, siz
     if (s->one_by_one || s->unbatched || guards_items(s) || shares_attributed(s, shapes)) return 1;
     const uint32_t flags = s->params.method->flags;
     const bool many = (flags & OXP_METHOD_FEEDS) && !(flags & OXP_METHOD_LOCKSTEP);
-    return many || n_items > MAX_WIDTH ? MAX_WIDTH : n_items;
+    const size_t most = widest(s, shapes);
+    return many || n_items > most ? most : n_items;
 }
 
 /* Does the first item's score change when the others do? Compared on the target tensor of two
