@@ -232,6 +232,8 @@ static void put_items(oxp_json *j, const oxp_result *r)
         oxp_json_key(j, "checks");
         oxp_json_begin_object(j);
         put_number(j, "completeness_gap", item->gap);
+        put_number(j, "attributed", item->attributed);
+        put_number(j, "expected", item->expected);
         oxp_json_end_object(j);
         oxp_json_end_object(j);
     }

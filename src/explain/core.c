@@ -327,7 +327,12 @@ static oxp_status plan_method(compile_state *s)
     if (s->follow[1] != OXP_NO_VAL) OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
     for (size_t i = 0; i < s->n_at; i++)
         OXP_TRY(add_out(s, s->follow[i + 2], out[i], guard[i], &roles[i]));
-    return OXP_OK;
+    core->expected_output = SIZE_MAX;
+    if (task.expected == OXP_NO_VAL) return OXP_OK;
+    const oxp_shape row = without_batch(oxp_shape_at(g, task.expected), core->width);
+    core->expected_output = g->n_outputs;
+    core->expected_count = oxp_shape_elements(&row);
+    return oxp_graph_add_output(s->ctx, g, task.expected);
 }
 
 static oxp_status warn(compile_state *s)
@@ -431,7 +436,8 @@ static oxp_status compile(compile_state *s)
     OXP_TRY(choose_layer(s));
     if (kind->flags & OXP_METHOD_TAIL) OXP_TRY(cut_at_layer(s, output));
     const oxp_pass_fn merge[] = {oxp_opt_merge};
-    if (!set->double_precision && !set->no_optimise)
+    const bool optimise = !set->double_precision && !set->no_optimise;
+    if (optimise || (kind->flags & OXP_METHOD_MERGED))
         OXP_TRY(run_passes(s, merge, 1, s->n_at + 2 + s->n_beside));
     else
         OXP_TRY(run_passes(s, (const oxp_pass_fn[]){oxp_opt_tidy}, 1, s->n_at + 2 + s->n_beside));
@@ -491,7 +497,7 @@ static oxp_status build_head(compile_state *s, const oxp_core *core)
         o->count = oxp_shape_elements(&o->row);
         OXP_TRY(oxp_graph_add_output(s->ctx, head->g, s->follow[i + 2]));
     }
-    head->seed_input = head->target_output = head->prob_output = SIZE_MAX;
+    head->seed_input = head->target_output = head->prob_output = head->expected_output = SIZE_MAX;
     return build_program(s);
 }
 
@@ -609,6 +615,20 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
         else
             OXP_TRY(
                 read_rows(ctx, core, core->outs[o].output, n, (size_t)core->outs[o].count, out[o]));
+    }
+    return OXP_OK;
+}
+
+oxp_status oxp_core_expected(oxp_ctx *ctx, const oxp_core *core, size_t n, double *sums)
+{
+    if (core->expected_output == SIZE_MAX) return OXP_OK;
+    const size_t count = (size_t)core->expected_count;
+    double *rows = oxp_arena_alloc(ctx->scratch, n * count + 1, sizeof(double));
+    OXP_NOMEM_IF(ctx, rows);
+    OXP_TRY(read_rows(ctx, core, core->expected_output, n, count, rows));
+    for (size_t r = 0; r < n; r++) {
+        sums[r] = 0.0;
+        for (size_t i = 0; i < count; i++) sums[r] += rows[r * count + i];
     }
     return OXP_OK;
 }

@@ -46,6 +46,8 @@ typedef struct oxp_core {
     oxp_core_out *outs;
     size_t n_outs;
     size_t seed_input, target_output, prob_output; /* prob: SIZE_MAX when none */
+    size_t expected_output;                        /* what attributions add up to, or SIZE_MAX */
+    int64_t expected_count;
     oxp_score score;
     oxp_classes classes;
     const oxp_touch *touched;
@@ -91,6 +93,9 @@ oxp_status oxp_core_forward(oxp_ctx *ctx, oxp_core *core, size_t n, double *cons
                             double *score_rows, double *prob_rows);
 oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const double *seed_rows,
                              double *const *out);
+/* After a backward run: the sum over each row of what attributions should add up to; untouched
+ * when the method promises none. */
+oxp_status oxp_core_expected(oxp_ctx *ctx, const oxp_core *core, size_t n, double *sums);
 
 /* seed (one row, zeros) += dY/dtarget for this side: +1 at the target, -1 at the contrast. */
 void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed);

@@ -72,7 +72,12 @@ typedef struct oxp_item {
     int64_t target, contrast; /* class index or flat element, -1: none */
     /* of the explained scalar's two sides, in the target tensor's space */
     double score, contrast_score;
-    double gap; /* completeness gap (relative), NaN when the method has none */
+    /* |attributed - expected| / |expected|: completeness, conservation; NaN when the method promises
+     * neither */
+    double gap;
+    /* the sum of the attributions and what it should be (of relevance methods: the score that was
+     * handed down; of DeepLIFT: the score's change from the baseline); NaN likewise */
+    double attributed, expected;
     oxp_top *top;
     size_t n_top;
 } oxp_item;

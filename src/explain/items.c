@@ -103,7 +103,8 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
     oxp_shape *out_shape = OXP_NEW(arena, oxp_shape, core->n_outs + 1);
     oxp_roles *out_roles = OXP_NEW(arena, oxp_roles, core->n_outs + 1);
     *items = (oxp_items){.top_rows = OXP_NEW(arena, double, cells),
-                         .prob_rows = OXP_NEW(arena, double, cells)};
+                         .prob_rows = OXP_NEW(arena, double, cells),
+                         .expected = OXP_NEW(arena, double, n_items)};
     oxp_drive *d = &items->drive;
     *d = (oxp_drive){.ctx = ctx,
                      .core = s->core,
@@ -121,9 +122,9 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
     d->gap = OXP_NEW(arena, double, n_items);
     OXP_FAIL_IF(ctx,
                 !out || !out_count || !out_shape || !out_roles || !items->top_rows ||
-                    !items->prob_rows || !d->side || !d->score || !d->gap,
+                    !items->prob_rows || !items->expected || !d->side || !d->score || !d->gap,
                 OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < n_items; i++) d->gap[i] = (double)NAN;
+    for (size_t i = 0; i < n_items; i++) d->gap[i] = items->expected[i] = (double)NAN;
     for (size_t o = 0; o < core->n_outs; o++) {
         out_count[o] = core->outs[o].count;
         out_shape[o] = core->outs[o].row;
@@ -191,6 +192,7 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
             oxp_side_seed(d, &d->side[first + r], seeds + r * count);
         }
         if (one_pass) OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
+        if (one_pass) OXP_TRY(oxp_core_expected(ctx, core, n, items->expected + first));
         if (one_pass && d->n_items > core->width)
             OXP_TRY(oxp_ctx_progress(ctx, s->params.method->info.name, first + n, d->n_items));
     }

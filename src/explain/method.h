@@ -27,7 +27,9 @@ typedef enum oxp_method_flag {
     /* attributes to inputs with the help of one layer (task.beside) */
     OXP_METHOD_BESIDE = 1 << 6,
     /* with LAYER and FEEDS: drive feeds the layer, and only what follows it is computed again */
-    OXP_METHOD_TAIL = 1 << 7
+    OXP_METHOD_TAIL = 1 << 7,
+    /* defined on layers into which batch norms are merged, optimised or not */
+    OXP_METHOD_MERGED = 1 << 8
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -129,6 +131,8 @@ struct oxp_task {
     /* [n_at] to fill or leave OXP_NO_VAL: (B,...) that must not be negative where the method's
      * definition holds; a run that finds it negative fails with the method's `guard` sentence */
     oxp_val *guard;
+    /* may be set: (B,...) whose sum is what all attributions of the item should add up to */
+    oxp_val expected;
     const oxp_touch *touched; /* by oxp_task_backward */
     size_t n_touched;
     bool stopped;     /* likewise: a path ended at a step function */

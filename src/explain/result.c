@@ -93,6 +93,22 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
     return to_tensor(ctx, arena, OXP_F32, &reduced.shape, reduced.data, &map->map);
 }
 
+/* What the attributions of an item add up to, against what they should add up to. Layers above each
+ * other would count the same influence several times: only inputs, or one tensor. */
+static void check_sum(const oxp_session *s, const oxp_items *items, size_t i, oxp_item *item)
+{
+    const oxp_drive *d = &items->drive;
+    item->attributed = item->expected = (double)NAN;
+    if (isnan(items->expected[i]) || s->settings.n_wrt > 1) return;
+    item->expected = items->expected[i];
+    item->attributed = 0.0;
+    for (size_t o = 0; o < d->n_out; o++)
+        for (int64_t k = 0; k < d->out_count[o]; k++)
+            item->attributed += d->out[o][(int64_t)i * d->out_count[o] + k];
+    const double size = fabs(item->expected);
+    item->gap = fabs(item->attributed - item->expected) / (size > 0.0 ? size : 1.0);
+}
+
 static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
                              oxp_explanation *e)
 {
@@ -108,6 +124,7 @@ static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
                                  : items->prob_rows + i * (size_t)core->classes.count;
         *item = (oxp_item){
             .target = d->side[i].index, .contrast = d->side[i].contrast, .gap = d->gap[i]};
+        check_sum(s, items, i, item);
         item->score =
             oxp_target_score(&core->classes, core->score.space, d->target->kind, item->target, row);
         if (item->contrast >= 0)

@@ -28,6 +28,7 @@ typedef struct oxp_items {
     oxp_drive drive;
     const char *warning;          /* of the drive, or NULL */
     double *top_rows, *prob_rows; /* [n][classes.count] target and probability tensor rows */
+    double *expected; /* [n] what attributions should add up to, NaN: nothing in particular */
 } oxp_items;
 
 oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs,

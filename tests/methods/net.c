@@ -1,6 +1,9 @@
 /* net.c - see net.h. */
 #include "net.h"
 
+#include "ir/parse.h"
+#include "ops/ops.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,21 +14,37 @@ static void must(test_net *t, oxp_status status)
     if (status != OXP_OK) fail_msg("status %d: %s", (int)status, t->error.message);
 }
 
-test_net *test_net_open(const char *path)
+static test_net *new_net(void)
 {
     test_net *t = calloc(1, sizeof *t);
     assert_non_null(t);
     t->arena = oxp_arena_new(NULL);
     t->scratch = oxp_arena_new(NULL);
     t->ctx = (oxp_ctx){.error = &t->error, .scratch = t->scratch};
+    t->net.weights = oxp_weights_new(NULL);
+    assert_non_null(t->net.weights);
+    return t;
+}
+
+test_net *test_net_text(const char *text)
+{
+    test_net *t = new_net();
+    oxp_graph *g;
+    must(t, oxp_graph_parse(&t->ctx, t->arena, text, oxp_op_find, &g));
+    t->net.graph = g;
+    return t;
+}
+
+test_net *test_net_open(const char *path)
+{
+    test_net *t = new_net();
     char full[4096];
     snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : OXP_SOURCE_DIR,
              path[0] == '/' ? "" : "/", path);
     oxp_bytes file;
     must(t, oxp_file_read(&t->ctx, t->arena, full, 0, &file));
     must(t, oxp_import(&t->ctx, t->arena, file, oxp_path_dir(t->arena, full), 0, &t->model));
-    t->net = (oxp_net){.graph = t->model->graph, .weights = oxp_weights_new(NULL)};
-    assert_non_null(t->net.weights);
+    t->net.graph = t->model->graph;
     must(t, oxp_weights_keep(&t->ctx, t->net.weights, t->net.graph));
     return t;
 }

@@ -18,6 +18,8 @@ typedef struct test_net {
 
 /* path: below the source tree, or absolute. Fails the test with the error's message. */
 test_net *test_net_open(const char *path);
+/* A net from the text form of a graph (ir/parse.h). */
+test_net *test_net_text(const char *text);
 void test_net_close(test_net *t);
 oxp_val test_net_val(test_net *t, const char *tensor); /* by name; fails the test */
 

@@ -51,8 +51,9 @@ static void lrp_numbers(void **state)
         test_net *t = test_net_open(path);
         snprintf(path, sizeof path, TOY "%s.io/input__x.npy", nets[k].name);
         const oxp_tensor x = test_npy(t, path);
-        const test_ask ask = {
-            .method = "lrp", .params = {"epsilon=1e-12"}, .target = nets[k].target};
+        const test_ask ask = {.method = "lrp",
+                              .params = {"epsilon=1e-12", "stabiliser=1e-12"},
+                              .target = nets[k].target};
         const oxp_explanation e = test_explain(t, &ask, &x, 1);
         test_close_to(&e.maps[0].raw, nets[k].want, nets[k].n, nets[k].tolerance, nets[k].name);
         test_net_close(t);
