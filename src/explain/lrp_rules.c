@@ -372,10 +372,12 @@ static bool is_layer(const oxp_graph *g, const oxp_node *node)
 oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp)
 {
     const oxp_graph *g = t->b->g;
-    const uint32_t *uses = oxp_graph_uses(g, t->ctx->scratch);
+    uint32_t *uses = OXP_NEW(t->ctx->scratch, uint32_t, g->n_values);
     oxp_val *bias_of = OXP_NEW(t->ctx->scratch, oxp_val, g->n_values);
     oxp_val *sum_of = OXP_NEW(t->ctx->scratch, oxp_val, g->n_values);
     OXP_FAIL_IF(t->ctx, !uses || !bias_of || !sum_of, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *add = g->nodes[i];
         if (add->op != &oxp_op_Add || is_constant(g, add, 0) == is_constant(g, add, 1)) continue;
