@@ -36,7 +36,7 @@ oxp_status oxp_plan_score(oxp_task *t)
 }
 
 /* out = x . dY/dx */
-static oxp_status plan_input_x_gradient(oxp_task *t)
+oxp_status oxp_plan_input_x_gradient(oxp_task *t)
 {
     OXP_TRY(oxp_plan_gradient(t));
     for (size_t i = 0; i < t->n_at; i++)
@@ -95,7 +95,7 @@ const oxp_method oxp_method_input_x_gradient = {
     .flags = OXP_METHOD_SIGNED,
     .channels = OXP_CHANNELS_SUM,
     .features = OXP_CHANNELS_SUM,
-    .plan = plan_input_x_gradient,
+    .plan = oxp_plan_input_x_gradient,
 };
 
 const oxp_method oxp_method_contrastive_gradient = {
@@ -134,5 +134,5 @@ const oxp_method oxp_method_contrastive_input_x_gradient = {
     .flags = OXP_METHOD_CONTRASTIVE | OXP_METHOD_SIGNED,
     .channels = OXP_CHANNELS_SUM,
     .features = OXP_CHANNELS_SUM,
-    .plan = plan_input_x_gradient,
+    .plan = oxp_plan_input_x_gradient,
 };

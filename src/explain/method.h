@@ -145,7 +145,8 @@ oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val see
                              oxp_val *adjoint);
 
 /* Plans used by several methods. */
-oxp_status oxp_plan_gradient(oxp_task *t); /* out = dY/dat */
+oxp_status oxp_plan_gradient(oxp_task *t);         /* out = dY/dat */
+oxp_status oxp_plan_input_x_gradient(oxp_task *t); /* out = at . dY/dat */
 oxp_status oxp_plan_score(oxp_task *t);    /* no outputs: only the score of each row is wanted */
 
 /* ---- driving ---- */

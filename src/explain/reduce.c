@@ -103,13 +103,25 @@ static oxp_status enlarge(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
     return OXP_OK;
 }
 
+/* (N, T) of a layer of tokens: only those of the grid. */
+static void drop_prefix(const oxp_roles *roles, size_t n, oxp_reduced *r)
+{
+    if (!roles->tokens || roles->n_grid == 0 || roles->prefix == 0 || r->shape.rank != 2) return;
+    const size_t tokens = (size_t)r->shape.dim[1], prefix = (size_t)roles->prefix,
+                 kept = tokens - prefix;
+    for (size_t i = 0; i < n; i++)
+        memmove(r->data + i * kept, r->data + i * tokens + prefix, kept * sizeof(double));
+    r->shape.dim[1] = (int64_t)kept;
+}
+
 oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *params,
                           const oxp_core_out *out, const double *raw, size_t n,
                           const int64_t *target_dims, int n_dims, oxp_reduced *reduced)
 {
     const oxp_method *kind = params->inner ? params->inner : params->method;
     *reduced = (oxp_reduced){.name = "none"};
-    if (kind->flags & OXP_METHOD_LAYER) {
+    const bool layered = (kind->flags & OXP_METHOD_LAYER) != 0;
+    if (layered && !oxp_param_known(&(oxp_params){.method = kind}, "channels")) {
         reduced->is_signed = !oxp_param_bool(params, "relu");
         OXP_TRY(copy_rows(ctx, arena, out, false, raw, n, reduced));
         return enlarge(ctx, arena, params, out, n, target_dims, n_dims, reduced);
@@ -130,5 +142,8 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
                                 : how == OXP_CHANNELS_MEAN ? "mean of magnitudes"
                                                            : channel_names[how])
                              : channel_names[how];
-    return reduce_channels(ctx, arena, out, how, absolute, raw, n, reduced);
+    OXP_TRY(reduce_channels(ctx, arena, out, how, absolute, raw, n, reduced));
+    if (!layered) return OXP_OK;
+    drop_prefix(&out->roles, n, reduced);
+    return enlarge(ctx, arena, params, out, n, target_dims, n_dims, reduced);
 }

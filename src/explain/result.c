@@ -218,9 +218,8 @@ oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
 {
     const oxp_core *core = s->core;
     const oxp_value *target = oxp_value_of(core->g, core->g->outputs[core->target_output]);
-    const oxp_method *kind = s->params.inner ? s->params.inner : s->params.method;
     const bool join =
-        (kind->flags & OXP_METHOD_LAYER) && core->n_outs > 1 && !s->settings.predict_only;
+        oxp_param_known(&s->params, "join") && core->n_outs > 1 && !s->settings.predict_only;
     const size_t first = join ? 1 : 0;
     *out = (oxp_explanation){.method = s->params.method,
                              .n_items = items->drive.n_items,

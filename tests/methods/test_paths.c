@@ -158,6 +158,127 @@ static const path_case cases[] = {
      {{0, 1, 3, 4, 7, 24.09375, 30.28125, 22.25, 21, 66.28125, 72.84375, 50.75, 28, 58.25, 62.75,
        32.5}},
      0},
+    /* one baseline, linear region: every draw gives 4 (x - x0) */
+    {"expected gradients from 10",
+     "multi_layer",
+     {.method = "expected-gradients", .params = {"baseline=10", "samples=3"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{40, 160, 80}},
+     0},
+    {"gradient shap from 10",
+     "multi_layer",
+     {.method = "gradient-shap", .params = {"baseline=10", "samples=3"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{40, 160, 80}},
+     0},
+    /* baselines U[20, 50): 4 (x - 35) on average, three standard errors of 4000 draws */
+    {"expected gradients from noise",
+     "multi_layer",
+     {.method = "expected-gradients", .params = {"samples=4000"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{-60, 60, -20}},
+     0.028},
+    {"gradient shap with noise",
+     "multi_layer",
+     {.method = "gradient-shap", .params = {"baseline=30", "stdev=1", "samples=4000"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{-40, 80, 0}},
+     0.0025},
+    /* captum's LayerConductance and InternalInfluence tests at (0, 100, 0): the kink of the first
+     * unit is at a = 0.1. Five cells have it in the middle of the first, fifty at a border. */
+    {"activation",
+     "multi_layer",
+     {.method = "activation", .layers = {"linear1"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     4,
+     {{90, 101, 101, 101}},
+     0},
+    {"gradient x activation",
+     "multi_layer",
+     {.method = "gradient-x-activation", .layers = {"linear0"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     3,
+     {{0, 400, 0}},
+     0},
+    {"conductance at linear0",
+     "multi_layer",
+     {.method = "conductance", .params = {"steps=5"}, .layers = {"linear0"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     3,
+     {{0, 390, 0}},
+     0},
+    {"conductance at linear0, right",
+     "multi_layer",
+     {.method = "conductance", .params = {"rule=right"}, .layers = {"linear0"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     3,
+     {{0, 390, 0}},
+     0},
+    {"conductance at linear1",
+     "multi_layer",
+     {.method = "conductance", .params = {"steps=5"}, .layers = {"linear1"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     4,
+     {{90, 100, 100, 100}},
+     0},
+    {"conductance at relu",
+     "multi_layer",
+     {.method = "conductance", .layers = {"relu"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     4,
+     {{90, 100, 100, 100}},
+     0},
+    {"conductance at linear2",
+     "multi_layer",
+     {.method = "conductance", .layers = {"linear2"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     2,
+     {{390, 0}},
+     0},
+    {"internal influence at linear0",
+     "multi_layer",
+     {.method = "internal-influence", .params = {"rule=right"}, .layers = {"linear0"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     3,
+     {{3.9, 3.9, 3.9}},
+     0},
+    {"internal influence at linear1",
+     "multi_layer",
+     {.method = "internal-influence", .params = {"rule=right"}, .layers = {"linear1"}},
+     1,
+     {{0, 100, 0}},
+     TABLE3,
+     4,
+     {{0.9, 1, 1, 1}},
+     0},
 };
 
 static void run_case(const path_case *c, bool fused)
@@ -281,6 +402,60 @@ static void baselines_add_up(void **state)
     test_net_close(t);
 }
 
+/* Two items together give what each gives alone (the first one also where numbers are drawn per
+ * item), and the maps of layers have the input's resolution. */
+static void items_stay_apart(void **state)
+{
+    OXP_UNUSED(state);
+    static const struct {
+        test_ask ask;
+        bool drawn;
+    } asks[] = {
+        {{.method = "guided-grad-cam", .layers = {"relu2"}, .target = 1}, false},
+        {{.method = "activation", .layers = {"relu2"}, .target = 1}, false},
+        {{.method = "gradient-x-activation", .layers = {"relu2"}, .target = 1}, false},
+        {{.method = "internal-influence", .layers = {"relu2"}, .target = 1}, false},
+        {{.method = "conductance", .layers = {"relu2"}, .target = 1}, false},
+        {{.method = "sobel", .target = 1}, false},
+        {{.method = "random", .target = 1}, true},
+        {{.method = "vargrad", .params = {"samples=11"}, .target = 1}, true},
+        {{.method = "expected-gradients", .params = {"samples=11"}, .target = 1}, true},
+        {{.method = "gradient-shap", .params = {"samples=11", "stdev=0.1"}, .target = 1}, true},
+    };
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    assert_int_equal(x.shape.dim[0], 2);
+    for (size_t k = 0; k < OXP_COUNT(asks); k++) {
+        const oxp_explanation both = test_explain(t, &asks[k].ask, &x, 1);
+        for (int64_t i = 0; i < (asks[k].drawn ? 1 : 2); i++) {
+            oxp_tensor one = x, part = both.maps[0].raw;
+            one.shape.dim[0] = part.shape.dim[0] = 1;
+            one.data = (const char *)x.data + (size_t)i * oxp_tensor_bytes(&one);
+            part.data = (const char *)part.data + (size_t)i * oxp_tensor_bytes(&part);
+            const oxp_explanation alone = test_explain(t, &asks[k].ask, &one, 1);
+            test_close(&part, &alone.maps[0].raw, 1e-9, asks[k].ask.method);
+            assert_int_equal(alone.maps[0].map.shape.rank, 3);
+            assert_int_equal(alone.maps[0].map.shape.dim[1], x.shape.dim[2]);
+            assert_int_equal(alone.maps[0].map.shape.dim[2], x.shape.dim[3]);
+        }
+    }
+    test_net_close(t);
+}
+
+/* All paths pass relu3: conductances there add up. */
+static void conductance_adds_up(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    const test_ask ask = {
+        .method = "conductance", .params = {"steps=400"}, .layers = {"relu3"}, .target = 1};
+    const oxp_explanation e = test_explain(t, &ask, &x, 1);
+    for (size_t i = 0; i < e.n_items; i++)
+        if (!(e.items[i].gap < 1e-3)) fail_msg("misses by %g", e.items[i].gap);
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +464,8 @@ int main(void)
         cmocka_unit_test(statistics_of_noise_agree),
         cmocka_unit_test(random_maps_have_a_seed),
         cmocka_unit_test(baselines_add_up),
+        cmocka_unit_test(items_stay_apart),
+        cmocka_unit_test(conductance_adds_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
