@@ -38,8 +38,7 @@ oxp_val oxp_cam_mean(oxp_task *t, const oxp_cam *c, oxp_val x)
     return oxp_b_reduce_mean(t->b, x, c->space, c->n_space, true);
 }
 
-/* The layer must have channels and positions: a named tensor may have neither. */
-static oxp_status check_layer(oxp_task *t, size_t i)
+oxp_status oxp_cam_check(oxp_task *t, size_t i)
 {
     const oxp_value *v = oxp_value_of(t->b->g, t->at[i]);
     char text[OXP_SHAPE_TEXT];
@@ -51,9 +50,14 @@ static oxp_status check_layer(oxp_task *t, size_t i)
 
 oxp_status oxp_cam_plan(oxp_task *t, oxp_cam_formula formula)
 {
-    OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
+    return oxp_cam_plan_seeded(t, OXP_NO_VAL, formula);
+}
+
+oxp_status oxp_cam_plan_seeded(oxp_task *t, oxp_val seed, oxp_cam_formula formula)
+{
+    OXP_TRY(oxp_task_backward(t, NULL, seed, t->out));
     for (size_t i = 0; i < t->n_at; i++) {
-        OXP_TRY(check_layer(t, i));
+        OXP_TRY(oxp_cam_check(t, i));
         if (t->out[i] == OXP_NO_VAL) continue;
         const oxp_cam c = oxp_cam_of(t, i, t->out[i]);
         t->out[i] = formula(t, &c);
@@ -64,7 +68,7 @@ oxp_status oxp_cam_plan(oxp_task *t, oxp_cam_formula formula)
 oxp_status oxp_cam_plan_forward(oxp_task *t, oxp_cam_formula formula)
 {
     for (size_t i = 0; i < t->n_at; i++) {
-        OXP_TRY(check_layer(t, i));
+        OXP_TRY(oxp_cam_check(t, i));
         const oxp_cam c = oxp_cam_of(t, i, OXP_NO_VAL);
         t->out[i] = formula(t, &c);
     }

@@ -31,6 +31,8 @@ typedef struct oxp_cam {
     int64_t channel;
 } oxp_cam;
 
+/* The layer must have channels and positions: a named tensor may have neither. */
+oxp_status oxp_cam_check(oxp_task *t, size_t i);
 oxp_cam oxp_cam_of(oxp_task *t, size_t i, oxp_val adjoint);
 /* sum over channels of x, rectified if asked for */
 oxp_val oxp_cam_map(oxp_task *t, const oxp_cam *c, oxp_val x);
@@ -44,6 +46,8 @@ oxp_val oxp_cam_enlarge(oxp_task *t, oxp_val map, oxp_val x, const oxp_roles *r)
 typedef oxp_val (*oxp_cam_formula)(oxp_task *t, const oxp_cam *c);
 /* out = formula of every layer: with the adjoints of the target, or of activations alone. */
 oxp_status oxp_cam_plan(oxp_task *t, oxp_cam_formula formula);
+/* As oxp_cam_plan, from another seed than the task's. */
+oxp_status oxp_cam_plan_seeded(oxp_task *t, oxp_val seed, oxp_cam_formula formula);
 oxp_status oxp_cam_plan_forward(oxp_task *t, oxp_cam_formula formula);
 oxp_val oxp_cam_activation(oxp_task *t, const oxp_cam *c); /* the formula A */
 

@@ -90,6 +90,15 @@ static const cam_case cases[] = {
      4,
      {0, 1, 9.25, 13.75}},
     {"fem, two: no position", {.method = "fem", .layers = {"relu1"}}, 4, {0, 0, 0, 0}},
+    /* four equal logits: the seed's sum is 1 - alpha, so 0.4 of Grad-CAM (D = 3/4 + 1e-9) */
+    {"finer-cam",
+     {.method = "finer-cam", .layers = {"relu1"}, .params = {"alpha=0.6"}},
+     4,
+     {0, 1.6 * 0.75 / (0.75 + 1e-9), 11.2 * 0.75 / (0.75 + 1e-9), 13 * 0.75 / (0.75 + 1e-9)}},
+    {"shapley-cam of a piecewise linear score",
+     {.method = "shapley-cam", .layers = {"relu1"}, .params = {"score=logit"}},
+     4,
+     {0, 4, 28, 32.5}},
 };
 
 static void run_cases(bool fused, double tolerance)
@@ -291,13 +300,140 @@ static void random_weights_repeat(void **state)
     test_net_close(t);
 }
 
+enum { MAX_CLASSES = 16, MAX_CELLS = 256 };
+
+typedef struct by_class { /* of the first item: scores, and signed Grad-CAM of every class */
+    int64_t classes, cells;
+    double y[MAX_CLASSES], map[MAX_CLASSES][MAX_CELLS];
+} by_class;
+
+static void every_class(test_net *t, const oxp_tensor *x, by_class *c)
+{
+    c->classes = 1;
+    for (int64_t k = 0; k < c->classes; k++) {
+        const test_ask ask = {.method = "grad-cam", .params = {"relu=false"}, .target = k};
+        const oxp_explanation e = test_explain(t, &ask, x, 1);
+        c->classes = e.classes;
+        c->cells = oxp_shape_elements(&e.maps[0].raw.shape);
+        assert_true(c->classes <= MAX_CLASSES && c->classes >= 3 && c->cells <= MAX_CELLS);
+        c->y[k] = e.items[0].score;
+        for (int64_t i = 0; i < c->cells; i++) c->map[k][i] = oxp_tensor_get(&e.maps[0].raw, i);
+    }
+}
+
+static void softmax(const by_class *c, double *p)
+{
+    double sum = 0.0;
+    for (int64_t k = 0; k < c->classes; k++) sum += p[k] = exp(c->y[k] - c->y[0]);
+    for (int64_t k = 0; k < c->classes; k++) p[k] /= sum;
+}
+
+/* Grad-CAM is linear in the seed: sum_k seed_k map_k */
+static void combine(const by_class *c, const double *seed, double *want)
+{
+    for (int64_t i = 0; i < c->cells; i++) {
+        want[i] = 0.0;
+        for (int64_t k = 0; k < c->classes; k++) want[i] += seed[k] * c->map[k][i];
+    }
+}
+
+/* The derivative of Finer-CAM's scalar by each score, by central differences of its formula. */
+static double finer_scalar(const by_class *c, int64_t target, double alpha, size_t references)
+{
+    double p[MAX_CLASSES], above = 0.0, below = 1e-9;
+    bool used[MAX_CLASSES] = {false};
+    softmax(c, p);
+    used[target] = true;
+    for (size_t r = 0; r < references; r++) {
+        int64_t best = -1;
+        for (int64_t k = 0; k < c->classes; k++)
+            if (!used[k] &&
+                (best < 0 || fabs(c->y[k] - c->y[target]) < fabs(c->y[best] - c->y[target])))
+                best = k;
+        used[best] = true;
+        above += p[best] * (c->y[target] - alpha * c->y[best]);
+        below += p[best];
+    }
+    return above / below;
+}
+
+static void finer_is_grad_cam_of_its_scalar(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    by_class c;
+    every_class(t, &x, &c);
+    for (size_t references = 1; references <= 2; references++) {
+        char param[32];
+        double seed[MAX_CLASSES], want[MAX_CELLS];
+        snprintf(param, sizeof param, "references=%zu", references);
+        for (int64_t k = 0; k < c.classes; k++) {
+            const double y = c.y[k], step = 1e-5;
+            c.y[k] = y + step;
+            const double up = finer_scalar(&c, 1, 0.8, references);
+            c.y[k] = y - step;
+            seed[k] = (up - finer_scalar(&c, 1, 0.8, references)) / (2.0 * step);
+            c.y[k] = y;
+        }
+        combine(&c, seed, want);
+        const test_ask ask = {
+            .method = "finer-cam", .params = {"relu=false", "alpha=0.8", param}, .target = 1};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        test_close_to(&e.maps[0].raw, want, (size_t)c.cells, 1e-8, param);
+    }
+    test_ask ask = {.method = "finer-cam",
+                    .params = {"relu=false"},
+                    .target = 1,
+                    .contrast = true,
+                    .contrast_class = 2};
+    const oxp_explanation finer = test_explain(t, &ask, &x, 1);
+    ask.method = "grad-cam";
+    const oxp_explanation plain = test_explain(t, &ask, &x, 1);
+    test_close(&finer.maps[0].raw, &plain.maps[0].raw, 1e-7, "with a contrast: their difference");
+    test_net_close(t);
+}
+
+/* Behind the last layer are an average and a linear layer, so along A the scores move by y less the
+ * bias, z_j = sum over positions of map_j, and with G = 2 s - p:  seed = G - dG / 2,
+ * dG_j = -p_j (z_j - sum p z). */
+static void shapley_has_the_curvature(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    by_class c;
+    every_class(t, &x, &c);
+    double p[MAX_CLASSES], z[MAX_CLASSES] = {0.0}, seed[MAX_CLASSES], want[MAX_CELLS], mean = 0.0;
+    softmax(&c, p);
+    for (int64_t k = 0; k < c.classes; k++) {
+        for (int64_t i = 0; i < c.cells; i++) z[k] += c.map[k][i];
+        mean += p[k] * z[k];
+    }
+    for (int64_t k = 0; k < c.classes; k++)
+        seed[k] = (k == 1 ? 2.0 : 0.0) - p[k] + 0.5 * p[k] * (z[k] - mean);
+    combine(&c, seed, want);
+    test_ask ask = {.method = "shapley-cam", .params = {"relu=false"}, .target = 1};
+    const oxp_explanation e = test_explain(t, &ask, &x, 1);
+    test_close_to(&e.maps[0].raw, want, (size_t)c.cells, 1e-9, "logit + log-softmax");
+    ask.fused = true;
+    const oxp_explanation fused = test_explain(t, &ask, &x, 1);
+    test_close_to(&fused.maps[0].raw, want, (size_t)c.cells, 1e-5, "fused");
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(oracle_plain),          cmocka_unit_test(oracle_fused),
-        cmocka_unit_test(layers_are_joined),     cmocka_unit_test(refine_multiplies),
-        cmocka_unit_test(every_kind_of_layer),   cmocka_unit_test(cam_is_the_score),
+        cmocka_unit_test(oracle_plain),
+        cmocka_unit_test(oracle_fused),
+        cmocka_unit_test(layers_are_joined),
+        cmocka_unit_test(refine_multiplies),
+        cmocka_unit_test(every_kind_of_layer),
+        cmocka_unit_test(cam_is_the_score),
         cmocka_unit_test(random_weights_repeat),
+        cmocka_unit_test(finer_is_grad_cam_of_its_scalar),
+        cmocka_unit_test(shapley_has_the_curvature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,9 @@ static void compare_group(spelling *group, size_t n, bool fused, size_t *compare
             if (try_explain(&group[i], m, fused, &other) != works)
                 fail_msg("%s: one is refused, the other not", what);
             if (!works) continue;
-            test_close(&other.maps[0].raw, &first.maps[0].raw, fused ? 1e-5 : 1e-7, what);
+            /* a difference of first and second derivatives cancels digits */
+            const double rounding = m == &oxp_method_shapley_cam ? 1e-4 : 1e-5;
+            test_close(&other.maps[0].raw, &first.maps[0].raw, fused ? rounding : 1e-7, what);
             (*compared)++;
         }
     }
