@@ -99,6 +99,14 @@ static const cam_case cases[] = {
      {.method = "shapley-cam", .layers = {"relu1"}, .params = {"score=logit"}},
      4,
      {0, 4, 28, 32.5}},
+    /* |x g| / 11, and both channels of |b g| scaled: [[0,1],[2,2]] enlarged */
+    {"fullgrad",
+     {.method = "fullgrad"},
+     16,
+     {0.0, 0.34090908958264465, 0.9318181786652893, 1.2727272682479338, 0.4999999991666667,
+      1.14204544920489, 1.6079545385375345, 1.8863636282451792, 1.4999999975000002,
+      2.380681808118802, 2.5965908979514465, 2.7499999879090913, 1.9999999966666668,
+      1.9999999966666668, 1.9999999966666668, 1.9999999966666668}},
 };
 
 static void run_cases(bool fused, double tolerance)
@@ -422,6 +430,26 @@ static void shapley_has_the_curvature(void **state)
     test_net_close(t);
 }
 
+/* A batch norm counts with its convolution, so merging them changes nothing; in 1, 2 and 3 axes. */
+static void fullgrad_does_not_see_merging(void **state)
+{
+    OXP_UNUSED(state);
+    for (size_t k = 0; k < 3; k++) {
+        test_net *t = test_net_open(kinds[k].model);
+        const oxp_tensor x = test_npy(t, kinds[k].input);
+        test_ask ask = {.method = "fullgrad", .top = true};
+        const oxp_explanation plain = test_explain(t, &ask, &x, 1);
+        assert_int_equal(plain.maps[0].map.shape.rank, 1 + (int)kinds[k].axes);
+        ask.fused = true;
+        const oxp_explanation merged = test_explain(t, &ask, &x, 1);
+        test_close(&merged.maps[0].raw, &plain.maps[0].raw, 1e-5, kinds[k].model);
+        ask.no_optimise = true;
+        const oxp_explanation apart = test_explain(t, &ask, &x, 1);
+        test_close(&apart.maps[0].raw, &plain.maps[0].raw, 1e-5, kinds[k].model);
+        test_net_close(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +460,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_layer),
         cmocka_unit_test(cam_is_the_score),
         cmocka_unit_test(random_weights_repeat),
+        cmocka_unit_test(fullgrad_does_not_see_merging),
         cmocka_unit_test(finer_is_grad_cam_of_its_scalar),
         cmocka_unit_test(shapley_has_the_curvature),
     };
