@@ -309,7 +309,8 @@ static void items_that_mix(void **state)
     }
     test_net_close(t);
     t = open_toy("ask_batch_mean_fixed");
-    test_explain_fails(t, &(test_ask){.method = "saliency"}, &x, 1, OXP_EUNSUPPORTED);
+    const oxp_tensor two = array_of(t, "ask_batch_mean_fixed", "input__x");
+    test_explain_fails(t, &(test_ask){.method = "saliency"}, &two, 1, OXP_EUNSUPPORTED);
     assert_non_null(strstr(t->error.message, "influence each other"));
     test_net_close(t);
 }
