@@ -54,7 +54,8 @@ int main(int argc, char **argv)
     oxp_explain_options options = OXP_EXPLAIN_OPTIONS_INIT;
     float x[N];
     double near[N], grad[N], up, down;
-    for (int i = 0; i < N; i++) near[i] = x[i] = (float)i + 0.25f * (float)(i % 3);
+    for (int i = 0; i < N; i++) x[i] = (float)i + 0.25f * (float)(i % 3);
+    for (int i = 0; i < N; i++) near[i] = (double)x[i];
     options.method = "saliency"; /* its raw attribution is the signed gradient */
     options.precision = "f64";
     int failed = argc != 2 || oxp_model_open(&model, argv[1], NULL, &error) ||
