@@ -51,8 +51,8 @@ oxp_status oxp_cam_plan_seeded(oxp_task *t, oxp_val seed, oxp_cam_formula formul
 oxp_status oxp_cam_plan_forward(oxp_task *t, oxp_cam_formula formula);
 oxp_val oxp_cam_activation(oxp_task *t, const oxp_cam *c); /* the formula A */
 
-/* A row as a matrix (positions, channels), in f->arena; also sets f->out_shape and allocates f->out:
- * one value per position. */
+/* A row as a matrix (positions, channels), in f->arena; also sets f->out_shape and allocates
+ * f->out: one value per position. */
 typedef struct oxp_cam_rows {
     size_t positions, channels;
     double *at; /* [positions][channels] */

@@ -1,10 +1,10 @@
 /* cam_eigen.c - maps by principal components of a layer: EigenCAM, EigenGradCAM, KPCA-CAM.
  *
  * The layer (or g A for EigenGradCAM) is a matrix X of positions x channels with column means
- * taken away. The map is every position's coordinate along the first principal component, X v for the
- * leading right singular vector v; KPCA-CAM replaces the inner products of X by a kernel. A component
- * has no sign of its own: the coordinate of largest magnitude is made positive (among magnitudes
- * within 1e-4 of it, the first one). The decomposition is host work, in double. */
+ * taken away. The map is every position's coordinate along the first principal component, X v for
+ * the leading right singular vector v; KPCA-CAM replaces the inner products of X by a kernel. A
+ * component has no sign of its own: the coordinate of largest magnitude is made positive (among
+ * magnitudes within 1e-4 of it, the first one). The decomposition is host work, in double. */
 #include "explain/cam.h"
 
 #include "signal/eigen.h"

@@ -1,12 +1,14 @@
-/* cam_gradient.c - relatives of Grad-CAM that combine the same two arrays, the activation A of a layer
- * and its adjoint g, in one backward pass: HiResCAM, element-wise Grad-CAM, LayerCAM, XGrad-CAM.
+/* cam_gradient.c - relatives of Grad-CAM that combine the same two arrays, the activation A of a
+ * layer and its adjoint g, in one backward pass: HiResCAM, element-wise Grad-CAM, LayerCAM,
+ * XGrad-CAM.
  *
  * They differ in what is averaged before the product and what is rectified:
  *
  *   hirescam               sum_k g A                       nothing averaged
  *   gradcam-elementwise    sum_k relu(g A)
  *   layercam               sum_k relu(g) A
- *   xgradcam               sum_k w_k A, w_k = sum(g A) / sum A   (Grad-CAM's mean, weighted by A) */
+ *   xgradcam               sum_k w_k A, w_k = sum(g A) / sum A   (Grad-CAM's mean, weighted by
+ *                          A) */
 #include "explain/cam.h"
 
 #include "ops/ops.h"

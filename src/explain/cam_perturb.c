@@ -1,14 +1,14 @@
-/* cam_perturb.c - maps without gradients: Score-CAM, SS-CAM, IS-CAM. Every channel of the layer, enlarged
- * to the input and scaled to 0 .. 1, is a mask M_k; its weight is what the model scores for the input
- * behind it.
+/* cam_perturb.c - maps without gradients: Score-CAM, SS-CAM, IS-CAM. Every channel of the layer,
+ * enlarged to the input and scaled to 0 .. 1, is a mask M_k; its weight is what the model scores
+ * for the input behind it.
  *
  *   w = softmax over k of s_k,    map = relu(sum_k w_k A_k)
  *   scorecam   s_k = Y(M_k x)
  *   ss-cam     s_k = mean over samples of Y((M_k + N(0, noise^2)) x)
  *   is-cam     s_k = mean over i = 1 .. samples of Y(i / samples M_k x)
  *
- * One forward pass per channel (and sample); `top` keeps only the channels that vary most. Subtracting
- * a baseline's score, as the papers write, cancels in the softmax. */
+ * One forward pass per channel (and sample); `top` keeps only the channels that vary most.
+ * Subtracting a baseline's score, as the papers write, cancels in the softmax. */
 #include "explain/cam.h"
 
 #include "explain/path.h"
@@ -73,8 +73,8 @@ static oxp_status place_mask(const oxp_drive *d, size_t f, mask *m)
     return OXP_OK;
 }
 
-/* The mask has the resolution of the first varied input with as many axes as the map; every input of
- * that resolution lies behind it. */
+/* The mask has the resolution of the first varied input with as many axes as the map; every input
+ * of that resolution lies behind it. */
 static oxp_status new_mask(const oxp_drive *d, const channels *c, mask *m)
 {
     *m = (mask){.cells = 1, .cell = OXP_NEW(d->ctx->scratch, size_t *, d->n_feeds + 1)};
@@ -190,7 +190,7 @@ static void choose_channels(const oxp_drive *d, scorer *s, const double *row)
 /* score becomes softmax over the channels in use, 0 for the others. */
 static void softmax(const scorer *s)
 {
-    double most = -INFINITY, sum = 0.0;
+    double most = (double)-INFINITY, sum = 0.0;
     for (size_t k = 0; k < s->layer.n; k++)
         if (s->used[k]) most = fmax(most, s->score[k]);
     for (size_t k = 0; k < s->layer.n; k++) {

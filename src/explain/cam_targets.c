@@ -1,5 +1,5 @@
-/* cam_targets.c - Grad-CAM of another scalar than the score: Finer-CAM (what sets the class apart from the
- * classes most like it) and ShapleyCAM (the gradient corrected by the curvature).
+/* cam_targets.c - Grad-CAM of another scalar than the score: Finer-CAM (what sets the class apart
+ * from the classes most like it) and ShapleyCAM (the gradient corrected by the curvature).
  *
  * The scalar is never built: only its derivative with respect to the scores y (N, classes) is, as a
  * seed to start the backward pass from. s is the task's own seed: 1 at the target. */
@@ -32,8 +32,8 @@ static oxp_val mean_weighted(oxp_task *t, const oxp_cam *c)
 
 /* ---- Finer-CAM ---- */
 
-/* 1 at the `count` classes whose scores are nearest to the target's (equally near ones together); with a
- * contrast, at that class alone. */
+/* 1 at the `count` classes whose scores are nearest to the target's (equally near ones together);
+ * with a contrast, at that class alone. */
 static oxp_val reference_classes(oxp_task *t, oxp_val y, oxp_val is_target, int64_t count)
 {
     oxp_build *b = t->b;
@@ -58,7 +58,8 @@ static oxp_val reference_classes(oxp_task *t, oxp_val y, oxp_val is_target, int6
     return oxp_b_where(b, has_foil, foil, chosen);
 }
 
-/* F = sum_i q_i r_i / D over references i, q_i = p_i, r_i = y_target - alpha y_i, D = sum q_i + 1e-9:
+/* F = sum_i q_i r_i / D over references i, with
+ * q_i = p_i, r_i = y_target - alpha y_i, D = sum q_i + 1e-9:
  *
  *   dF/dy_j = 1[j = target] sum_i q_i / D - alpha q_j / D + q_j (r_j - F) / D - p_j e / D
  *   e = sum_i q_i (r_i - F)
@@ -107,8 +108,8 @@ static oxp_val shapley_seed(oxp_task *t)
     return oxp_b_sub(b, oxp_b_mul(b, oxp_b_scalar(b, 2.0), t->seed), oxp_b_mul(b, p, total));
 }
 
-/* w_k = mean over positions of (g - H A / 2)_k. The product of the Hessian and A is the adjoint, with
- * respect to A, of the adjoint g, started from A: the gradient graph is differentiated. */
+/* w_k = mean over positions of (g - H A / 2)_k. The product of the Hessian and A is the adjoint,
+ * with respect to A, of the adjoint g, started from A: the gradient graph is differentiated. */
 static oxp_status plan_shapley(oxp_task *t)
 {
     if (!oxp_param_is(t->params, "score", "logit")) OXP_TRY(check_classes(t));

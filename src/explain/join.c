@@ -1,4 +1,5 @@
-/* join.c - several layers, one map. M_l is a layer's map divided by its largest magnitude, per item:
+/* join.c - several layers, one map. M_l is a layer's map divided by its largest magnitude, per
+ * item:
  *
  *   mean       sum_l M_l / n
  *   max        max_l M_l

@@ -71,7 +71,8 @@ static oxp_status make_windows(const oxp_drive *d, size_t f, windows *w)
     return OXP_OK;
 }
 
-/* For every element of the row that window number `number` covers: data = value, sum += value and one more hit (NULL: not). */
+/* For every element of the row that window number `number` covers: data = value, sum += value
+ * and one more hit (NULL: not). */
 static void for_window(const oxp_shape *row, const windows *w, int64_t number, double *data,
                        double value, double *sum, double *hits)
 {

@@ -168,8 +168,8 @@ static test_net *dense_net(int spelling, dice *rng, dense *d)
 {
     static const char *const bodies[] = {
         "const %%w:f32(4,5) \"w\" = %s%%out \"out\" = Gemm(%%x, %%w, %%b) {transB=1}\n",
-        "const %%w:f32(4,5) \"w\" = %s%%out \"out\" = Gemm(%%x, %%w, %%b) "
-        "{transB=1 alpha=-0.5 beta=2.0}\n",
+        ("const %%w:f32(4,5) \"w\" = %s%%out \"out\" = Gemm(%%x, %%w, %%b) "
+         "{transB=1 alpha=-0.5 beta=2.0}\n"),
         "const %%w:f32(5,4) \"w\" = %s%%y = MatMul(%%x, %%w)\n%%out \"out\" = Add(%%b, %%y)\n"};
     char text[4096] = "input %x:f32(1,5) \"x\"\nconst %b:f32(4) \"b\" = ", list[1024] = "";
     double w[20];
