@@ -87,11 +87,12 @@ static oxp_status numbers(oxp_drive *d, const char *text, size_t f, const row_vi
     double value = 0.0;
     size_t n = 0;
     number_in(text, 0, &value, &n);
-    OXP_FAIL_IF(d->ctx, n != 1 && n != v->channels, OXP_EINVAL,
+    const bool each = n > 1 && v->channels == 1 && n == (size_t)d->count[f];
+    OXP_FAIL_IF(d->ctx, n != 1 && n != v->channels && !each, OXP_EINVAL,
                 "%s: baseline has %zu numbers, expected one or one per channel (%zu)",
                 d->params->method->info.name, n, v->channels);
     for (size_t i = 0; i < (size_t)d->count[f]; i++) {
-        if (n > 1) number_in(text, i / v->inner % v->channels, &value, &n);
+        if (n > 1) number_in(text, each ? i : i / v->inner % v->channels, &value, &n);
         to[i] = value;
     }
     return OXP_OK;

@@ -205,6 +205,22 @@ def shared_scale():
     return n
 
 
+def weighted_square(name, inside):
+    """(2 x1 + x2)^2 (`inside`), or 2 x1^2 + x2^2: curved, along the path or not."""
+    n = Net(name)
+    n.input("x", np.float32([[3, 3]]), ["N", 2])
+    n.const("w", [[2], [1]])
+    x = "x"
+    if not inside:
+        n.node("Mul", "x,x", "squares")
+        x = "squares"
+    y = n.node("MatMul", f"{x},w", "weighted" if inside else "out")
+    if inside:
+        n.node("Mul", f"{y},{y}", "out")
+    n.output("out", dims=["N", 1])
+    return n
+
+
 def all_nets():
     ones = np.ones((3, 3))
     negative = 2 * ones
@@ -225,6 +241,8 @@ def all_nets():
         lrp_maxpool1d(),
         lrp_maxpool2d(),
         shared_scale(),
+        weighted_square("square_of_sum", True),
+        weighted_square("sum_of_squares", False),
         cnn("cnn1d", 1, [24]),
         cnn("cnn2d", 2, [10, 12]),
         cnn("cnn3d", 3, [6, 8, 7], channels=2),
