@@ -1,5 +1,5 @@
-/* path.h - what methods share that follow a path from a baseline to the input: quadrature rules,
- * baselines, and buffers for a chunk of rows. */
+/* path.h - what methods share that follow a path from a baseline to the input, or average over noise:
+ * quadrature rules, baselines, noisy copies, and buffers for a chunk of rows. */
 #ifndef OXP_EXPLAIN_PATH_H
 #define OXP_EXPLAIN_PATH_H
 
@@ -26,6 +26,11 @@ void oxp_chunk_item(const oxp_drive *d, const oxp_chunk *c, size_t row, size_t i
 /* Row `row` becomes x0 + a (x - x0) in the varied feeds, x in the others. */
 void oxp_chunk_line(const oxp_drive *d, const oxp_chunk *c, size_t row, size_t item,
                     double *const *x0, double a);
+
+/* In feed, row `row` becomes the item plus noise in the varied feeds, as the parameters "level", "noise"
+ * and "seed" say; `sample` tells copies apart. */
+void oxp_noise_row(const oxp_drive *d, double *const *feed, size_t row, size_t item,
+                   uint32_t sample);
 
 /* Where a path starts, per feed. The parameter "baseline" says what it is: zero, a number, numbers
  * per channel, min, max, mean, blur (with "sigma") or random (with "seed"). */

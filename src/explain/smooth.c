@@ -8,7 +8,7 @@
  * Noise is N(0, (level (max - min))^2) with the range taken per item and per tensor, or N(0,
  * level^2) with noise=absolute. v are raw signed attributions; magnitudes, if any, are taken
  * afterwards (of=abs: before). */
-#include "explain/method.h"
+#include "explain/path.h"
 
 #include <math.h>
 #include <string.h>
@@ -52,8 +52,8 @@ static oxp_status new_copies(const oxp_drive *d, size_t rows, oxp_drive *inner)
     return OXP_OK;
 }
 
-static void fill_copy(const oxp_drive *d, oxp_drive *inner, size_t row, size_t item,
-                      uint32_t sample)
+void oxp_noise_row(const oxp_drive *d, double *const *feed, size_t row, size_t item,
+                   uint32_t sample)
 {
     const oxp_rng rng = {(uint64_t)oxp_param_int(d->params, "seed"), d->item_base + (uint32_t)item,
                          sample};
@@ -61,12 +61,11 @@ static void fill_copy(const oxp_drive *d, oxp_drive *inner, size_t row, size_t i
         const size_t n = (size_t)d->count[f];
         const double *x = d->feed[f] + item * n,
                      scale = d->varied[f] ? noise_scale(d, f, item) : 0.0;
-        double *to = inner->feed[f] + row * n;
+        double *to = feed[f] + row * n;
         memcpy(to, x, n * sizeof(double));
         for (size_t i = 0; scale > 0.0 && i < n; i++)
             to[i] += scale * oxp_rng_normal(&rng, ((uint64_t)f << 40) | i);
     }
-    inner->side[row] = d->side[item];
 }
 
 /* The n-th sample (from 1) of one element enters the statistic kept in *to. The variance is updated
@@ -122,7 +121,10 @@ static oxp_status drive(oxp_drive *d)
         start_item(d, item, mean);
         for (size_t s = 0; s < samples; s += width) {
             const size_t rows = samples - s < width ? samples - s : width;
-            for (size_t r = 0; r < rows; r++) fill_copy(d, &inner, r, item, (uint32_t)(s + r));
+            for (size_t r = 0; r < rows; r++) {
+                oxp_noise_row(d, inner.feed, r, item, (uint32_t)(s + r));
+                inner.side[r] = d->side[item];
+            }
             inner.n_items = rows;
             /* what the wrapped method draws is keyed by the copy, not by its place in the chunk */
             inner.item_base = (uint32_t)((d->item_base + item) * samples + s);

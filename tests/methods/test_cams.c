@@ -107,6 +107,19 @@ static const cam_case cases[] = {
       1.14204544920489, 1.6079545385375345, 1.8863636282451792, 1.4999999975000002,
       2.380681808118802, 2.5965908979514465, 2.7499999879090913, 1.9999999966666668,
       1.9999999966666668, 1.9999999966666668, 1.9999999966666668}},
+    /* without noise Grad-CAM++ */
+    {"smooth-grad-cam++",
+     {.method = "smooth-grad-cam++", .layers = {"relu1"}, .params = {"level=0", "samples=3"}},
+     4,
+     {0, 16.0 / 77, 124.0 / 77 + 6.0 / 23, 160.0 / 77 + 15.0 / 23}},
+    /* w_0 = 4 / (2 + 75), w_1 = 1 / (2 - 21) */
+    {"smooth-grad-cam++, torchcam",
+     {.method = "smooth-grad-cam++",
+      .layers = {"relu1"},
+      .params = {"level=0", "samples=3", "variant=torchcam"}},
+     4,
+     {0, 16.0 / (77 + 1e-8), 124.0 / (77 + 1e-8) + 6.0 / (-19 + 1e-8),
+      160.0 / (77 + 1e-8) + 15.0 / (-19 + 1e-8)}},
 };
 
 static void run_cases(bool fused, double tolerance)
@@ -220,7 +233,9 @@ static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_
     test_ask ask = {.method = m->info.name, .top = true};
     size_t n = 0;
     if (oxp_param_known(&declared, "samples")) ask.params[n++] = "samples=2";
-    if (oxp_param_known(&declared, "variant")) ask.params[n++] = "variant=pgc";
+    if (oxp_param_known(&declared, "variant"))
+        ask.params[n++] = m == &oxp_method_smooth_grad_cam_pp ? "variant=torchcam" : "variant=pgc";
+    if (oxp_param_known(&declared, "steps")) ask.params[n++] = "steps=2";
     if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=2";
     const oxp_tensor two = item_of(x, 0, 2);
     const oxp_explanation e = test_explain(t, &ask, &two, 1);
@@ -450,6 +465,25 @@ static void fullgrad_does_not_see_merging(void **state)
     }
 }
 
+/* With noise: repeats with its seed, and moves with it. */
+static void smooth_cam_has_a_seed(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    test_ask ask = {.method = "smooth-grad-cam++",
+                    .layers = {"relu2"},
+                    .params = {"samples=5", "seed=7"},
+                    .target = 1};
+    const oxp_explanation a = test_explain(t, &ask, &x, 1), b = test_explain(t, &ask, &x, 1);
+    assert_memory_equal(a.maps[0].raw.data, b.maps[0].raw.data, oxp_tensor_bytes(&a.maps[0].raw));
+    ask.params[1] = "seed=8";
+    const oxp_explanation c = test_explain(t, &ask, &x, 1);
+    assert_memory_not_equal(a.maps[0].raw.data, c.maps[0].raw.data,
+                            oxp_tensor_bytes(&a.maps[0].raw));
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +494,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_layer),
         cmocka_unit_test(cam_is_the_score),
         cmocka_unit_test(random_weights_repeat),
+        cmocka_unit_test(smooth_cam_has_a_seed),
         cmocka_unit_test(fullgrad_does_not_see_merging),
         cmocka_unit_test(finer_is_grad_cam_of_its_scalar),
         cmocka_unit_test(shapley_has_the_curvature),
