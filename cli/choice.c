@@ -4,33 +4,58 @@
 
 #include <string.h>
 
+/* The group `main`: what most people compare, without the methods that need a pass per channel. */
+static const char *const main_methods[] = {
+    "saliency",
+    "input-x-gradient",
+    "guided-backprop",
+    "deconvnet",
+    "contrastive-gradient",
+    "grad-cam",
+    "contrastive-input-x-gradient",
+    "grad-cam++",
+    "integrated-gradients",
+    "smoothgrad",
+    "occlusion",
+    "lrp",
+};
+
+static int add_method(const char *name, choice *out)
+{
+    const int found = oxp_method_find(name);
+    if (found < 0) {
+        const char *names[MAX_WORDS];
+        const size_t n = oxp_method_count();
+        for (size_t k = 0; k < n; k++) names[k] = oxp_method_get(k)->name;
+        const char *near = nearest(name, names, n);
+        return fail(EXIT_USAGE, "there is no method '%s'%s%s%s; see onnxplain methods", name,
+                    near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
+    }
+    size_t k = 0;
+    while (k < out->names.n && out->methods[k] != (size_t)found) k++;
+    if (k < out->names.n || k == MAX_WORDS) return EXIT_DONE;
+    out->methods[k] = (size_t)found;
+    out->names.v[out->names.n++] = oxp_method_get((size_t)found)->name;
+    return EXIT_DONE;
+}
+
 int choose_methods(const cli *c, const char *by_default, choice *out)
 {
     words asked = c->methods;
     *out = (choice){.names = {.n = 0}};
     if (asked.n == 0) asked.v[asked.n++] = by_default;
-    for (size_t i = 0; i < asked.n; i++) {
-        const bool all = strcmp(asked.v[i], "all") == 0;
-        const int found = all ? 0 : oxp_method_find(asked.v[i]);
-        if (found < 0) {
-            const char *names[MAX_WORDS];
-            const size_t n = oxp_method_count();
-            for (size_t k = 0; k < n; k++) names[k] = oxp_method_get(k)->name;
-            const char *near = nearest(asked.v[i], names, n);
-            return fail(EXIT_USAGE, "there is no method '%s'%s%s%s; see onnxplain methods",
-                        asked.v[i], near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'" : "");
-        }
-        const size_t end = all ? oxp_method_count() : (size_t)found + 1;
-        for (size_t m = (size_t)found; m < end; m++) {
-            size_t k = 0;
-            while (k < out->names.n && out->methods[k] != m) k++;
-            if (k < out->names.n || k == MAX_WORDS) continue;
-            out->methods[k] = m;
-            out->names.v[out->names.n++] = oxp_method_get(m)->name;
-        }
+    int status = EXIT_DONE;
+    for (size_t i = 0; status == EXIT_DONE && i < asked.n; i++) {
+        if (strcmp(asked.v[i], "all") == 0)
+            for (size_t m = 0; status == EXIT_DONE && m < oxp_method_count(); m++)
+                status = add_method(oxp_method_get(m)->name, out);
+        else if (strcmp(asked.v[i], "main") == 0)
+            for (size_t m = 0; m < sizeof main_methods / sizeof main_methods[0]; m++)
+                status = status == EXIT_DONE ? add_method(main_methods[m], out) : status;
+        else
+            status = add_method(asked.v[i], out);
     }
-    return EXIT_DONE;
+    return status;
 }
 
 static bool declares(size_t method, const char *param)

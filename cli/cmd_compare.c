@@ -56,7 +56,7 @@ static int run(const cli *c)
     subject s = {0};
     panels p = {.n = 0};
     choice methods;
-    int status = choose_methods(c, "all", &methods);
+    int status = choose_methods(c, "main", &methods);
     if (status == EXIT_DONE) status = open_model(c, &s);
     if (status == EXIT_DONE && c->targets.n > 1)
         status = fail(EXIT_USAGE, "compare takes one target, found %zu", c->targets.n);
@@ -86,7 +86,8 @@ const command command_compare = {
         "Writes STEM.compare.png: the input and the map of each method, titled, with a colour "
         "bar.\n"
         "Methods that do not apply to the model are left out, with the reason.\n\n"
-        "  --method A,B       default: all; onnxplain methods lists them\n"
+        "  --method A,B       methods, or all (default main: the common ones, without\n"
+        "                     those that need a pass per channel); onnxplain methods lists them\n"
         "  --target T         a class number or label, top1 (default), top2 ...\n"
         "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
         "  --space S          logit (default), prob or output\n"

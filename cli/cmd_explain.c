@@ -244,7 +244,7 @@ const command command_explain = {
         "numbers behind it.\n"
         "A model with several inputs takes one file for each: in order, or as name=file.\n\n"
         "what to explain\n"
-        "  --method A,B       methods, or all (default grad-cam); onnxplain methods lists them\n"
+        "  --method A,B       methods, main or all (default grad-cam); onnxplain methods lists them\n"
         "  --target T         a class number or label, top1 (default), top2 ..., tensor[i,j] or "
         "sum:tensor; repeatable\n"
         "  --contrast [T]     why the target and not T (without T: the runner-up)\n"
