@@ -1,0 +1,355 @@
+/* deeplift.c - DeepLIFT with the rescale rule (Shrikumar et al. 2017), and its mean over several
+ * baselines (DeepLIFT-SHAP, Lundberg, Lee 2017).
+ *
+ * Every value has a twin v0 at the baseline x0; d v = v - v0. A multiplier m_v says what one unit of
+ * dv contributes to the change of the score; the attribution is dx . m_x, and adds up to that change.
+ *
+ *   linear                 m_x = J' m_y
+ *   y = f(x), elementwise  m_x = m_y dy / dx; where |dx| < 1e-10: m_y f'(x)
+ *   y = a b, both vary     m_a = (b + b0)/2 m_y, m_b = (a + a0)/2 m_y   (also matrix products)
+ *   y = a / b              as a . (1/b), the reciprocal by the rule for f
+ *   y = max of some x      with c = max(y, y0): [to the winner now  m_y (c - y0)
+ *                          + to the winner then  m_y (y - c)] / dx; where |dx| < 1e-10: J' m_y
+ *
+ * Softmax, attention and normalisation are split into these, so completeness holds through them. */
+#include "explain/twin.h"
+
+#include "base/parse.h"
+#include "ops/infer.h"
+#include <string.h>
+
+#define SMALL 1e-10
+
+/* ---- the rules ---- */
+
+static oxp_val twin_of(const oxp_rule_context *rc, oxp_val v)
+{
+    return v == OXP_NO_VAL ? v : rc->twin[v];
+}
+
+static bool is_op(const oxp_rule_context *rc, const oxp_op *op)
+{
+    return rc->node->op == op;
+}
+
+static oxp_val change_of(const oxp_rule_context *rc, oxp_val v)
+{
+    return oxp_b_sub(rc->b, v, twin_of(rc, v));
+}
+
+/* share / dx, or `slope` where dx is too small to divide by */
+static oxp_val per_change(const oxp_rule_context *rc, oxp_val share, oxp_val x, oxp_val slope)
+{
+    oxp_build *b = rc->b;
+    const oxp_val change = change_of(rc, x);
+    const oxp_val small =
+        oxp_b_greater(b, oxp_b_scalar(b, SMALL), oxp_b_unary(b, &oxp_op_Abs, change));
+    const oxp_val safe = oxp_b_where(b, small, oxp_b_scalar(b, 1.0), change);
+    return oxp_b_where(b, small, slope, oxp_b_div(b, share, safe));
+}
+
+/* The operator's own gradient with other inputs, outputs and adjoint. */
+static oxp_status gradient_at(const oxp_rule_context *rc, oxp_val *in, oxp_val *out, oxp_val dy,
+                              oxp_val *dx)
+{
+    oxp_node node = *rc->node;
+    node.in = in;
+    node.out = out;
+    oxp_grad own = {rc->b, &node, &dy, rc->grad->wants, dx};
+    OXP_FAIL_IF(rc->b->ctx, !node.op->grad, OXP_EUNSUPPORTED,
+                "deeplift has no rule for %s '%s'; choose integrated-gradients", node.op->name,
+                node.origin);
+    OXP_TRY(node.op->grad(&own));
+    return rc->b->status;
+}
+
+/* y = f(x) for every element on its own */
+static bool is_scalar_function(const oxp_rule_context *rc)
+{
+    double alpha, beta;
+    const oxp_fn fn = oxp_node_fn(rc->node, &alpha, &beta);
+    if (fn != OXP_FN_NONE) return fn != OXP_FN_NEG;
+    return (is_op(rc, &oxp_op_Pow) || is_op(rc, &oxp_op_PRelu)) && rc->grad->wants[0] &&
+           !rc->grad->wants[1];
+}
+
+static oxp_status apply_rescale(oxp_rule_context *rc)
+{
+    const oxp_val x = rc->node->in[0], dy = rc->grad->dy[0];
+    OXP_TRY(gradient_at(rc, rc->node->in, rc->node->out, dy, rc->grad->dx));
+    const oxp_val share = oxp_b_mul(rc->b, dy, change_of(rc, rc->node->out[0]));
+    rc->grad->dx[0] = per_change(rc, share, x, rc->grad->dx[0]);
+    return rc->b->status;
+}
+
+static bool is_product(const oxp_rule_context *rc)
+{
+    return (is_op(rc, &oxp_op_Mul) || is_op(rc, &oxp_op_MatMul) || is_op(rc, &oxp_op_Gemm)) &&
+           rc->grad->wants[0] && rc->grad->wants[1];
+}
+
+static oxp_val middle(const oxp_rule_context *rc, oxp_val v)
+{
+    return oxp_b_mul(rc->b, oxp_b_add(rc->b, v, twin_of(rc, v)), oxp_b_scalar(rc->b, 0.5));
+}
+
+static oxp_status apply_product(oxp_rule_context *rc)
+{
+    oxp_val in[3] = {middle(rc, rc->node->in[0]), middle(rc, rc->node->in[1])};
+    if (oxp_node_has(rc->node, 2)) in[2] = rc->node->in[2];
+    return gradient_at(rc, in, rc->node->out, rc->grad->dy[0], rc->grad->dx);
+}
+
+static bool is_quotient(const oxp_rule_context *rc)
+{
+    return is_op(rc, &oxp_op_Div) && rc->grad->wants[1];
+}
+
+/* a . r with r = 1/b:  m_a = (r + r0)/2 m,  m_b = (a + a0)/2 m dr / db, or -1/b^2 for the ratio */
+static oxp_status apply_quotient(oxp_rule_context *rc)
+{
+    oxp_build *b = rc->b;
+    const oxp_val a = rc->node->in[0], d = rc->node->in[1], m = rc->grad->dy[0];
+    const oxp_val r = oxp_b_unary(b, &oxp_op_Reciprocal, d);
+    const oxp_val r0 = oxp_b_unary(b, &oxp_op_Reciprocal, twin_of(rc, d));
+    const oxp_val half = oxp_b_scalar(b, 0.5);
+    rc->grad->dx[0] = oxp_b_mul(b, m, oxp_b_mul(b, oxp_b_add(b, r, r0), half));
+    const oxp_val to_r = oxp_b_mul(b, m, middle(rc, a));
+    const oxp_val slope = oxp_b_unary(b, &oxp_op_Neg, oxp_b_mul(b, r, r));
+    const oxp_val ratio = per_change(rc, oxp_b_sub(b, r, r0), d, slope);
+    rc->grad->dx[1] = oxp_b_mul(b, to_r, ratio);
+    return b->status;
+}
+
+static bool is_choice(const oxp_rule_context *rc)
+{
+    return is_op(rc, &oxp_op_MaxPool) || is_op(rc, &oxp_op_GlobalMaxPool) ||
+           is_op(rc, &oxp_op_ReduceMax) || is_op(rc, &oxp_op_ReduceMin) || is_op(rc, &oxp_op_Max) ||
+           is_op(rc, &oxp_op_Min);
+}
+
+static oxp_status apply_choice(oxp_rule_context *rc)
+{
+    oxp_build *b = rc->b;
+    const oxp_node *node = rc->node;
+    const oxp_val y = node->out[0], y0 = twin_of(rc, y), m = rc->grad->dy[0];
+    oxp_arena *tmp = b->ctx->scratch;
+    const size_t n = node->n_in;
+    oxp_val *in0 = OXP_NEW(tmp, oxp_val, n), *out0 = OXP_NEW(tmp, oxp_val, node->n_out);
+    oxp_val *now = OXP_NEW(tmp, oxp_val, n), *then = OXP_NEW(tmp, oxp_val, n);
+    OXP_FAIL_IF(b->ctx, !in0 || !out0 || !now || !then, OXP_ENOMEM, "out of memory");
+    for (uint32_t k = 0; k < n; k++) in0[k] = twin_of(rc, node->in[k]);
+    for (uint32_t k = 0; k < node->n_out; k++) out0[k] = twin_of(rc, node->out[k]);
+    const oxp_val c = oxp_emit(b, &oxp_op_Max, (const oxp_val[]){y, y0}, 2, NULL, 0);
+    const oxp_val rise = oxp_b_mul(b, m, oxp_b_sub(b, c, y0));
+    const oxp_val fall = oxp_b_mul(b, m, oxp_b_sub(b, y, c));
+    OXP_TRY(gradient_at(rc, node->in, node->out, rise, now));
+    OXP_TRY(gradient_at(rc, in0, out0, fall, then));
+    OXP_TRY(gradient_at(rc, node->in, node->out, m, rc->grad->dx));
+    for (uint32_t k = 0; k < n; k++) {
+        if (!rc->grad->wants[k] || now[k] == OXP_NO_VAL) continue;
+        const oxp_shape shape = *oxp_b_shape(b, node->in[k]);
+        const oxp_val share = oxp_b_unbroadcast(b, oxp_b_add(b, now[k], then[k]), &shape);
+        const oxp_val slope = oxp_b_unbroadcast(b, rc->grad->dx[k], &shape);
+        rc->grad->dx[k] = per_change(rc, share, node->in[k], slope);
+    }
+    return b->status;
+}
+
+/* Linear in what varies: the gradient is the rule. */
+static bool is_linear(const oxp_rule_context *rc)
+{
+    const oxp_op *op = rc->node->op;
+    const bool *wants = rc->grad->wants;
+    if (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) return true;
+    if (op == &oxp_op_Conv || op == &oxp_op_BatchNormalization) return !wants[1];
+    return op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Mul || op == &oxp_op_Div ||
+           op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean ||
+           op == &oxp_op_Neg || op == &oxp_op_AveragePool || op == &oxp_op_GlobalAveragePool ||
+           op == &oxp_op_ReduceMean || op == &oxp_op_ReduceSum || op == &oxp_op_Resize ||
+           op == &oxp_op_Upsample || op == &oxp_op_Pad || op == &oxp_op_Where;
+}
+
+static oxp_status apply_linear(oxp_rule_context *rc)
+{
+    return gradient_at(rc, rc->node->in, rc->node->out, rc->grad->dy[0], rc->grad->dx);
+}
+
+static bool is_anything(const oxp_rule_context *rc)
+{
+    return !(rc->node->op->flags & OXP_OP_NOT_DIFFERENTIABLE);
+}
+
+static oxp_status apply_refusal(oxp_rule_context *rc)
+{
+    OXP_FAIL(rc->b->ctx, OXP_EUNSUPPORTED,
+             "deeplift has no rule for %s '%s'; choose integrated-gradients", rc->node->op->name,
+             rc->node->origin);
+}
+
+static const oxp_rule rules[] = {
+    {"rescale", is_scalar_function, apply_rescale},
+    {"product", is_product, apply_product},
+    {"quotient", is_quotient, apply_quotient},
+    {"choice", is_choice, apply_choice},
+    {"linear", is_linear, apply_linear},
+    {"refused", is_anything, apply_refusal},
+};
+
+static bool is_split(const oxp_op *op)
+{
+    return op == &oxp_op_Softmax || op == &oxp_op_LogSoftmax || op == &oxp_op__Attention ||
+           op == &oxp_op_LayerNormalization || op == &oxp_op_InstanceNormalization ||
+           op == &oxp_op__GroupNorm;
+}
+
+/* ---- baselines ---- */
+
+/* x - x + number: not a constant, so that the second run is left to the executor. */
+static oxp_val constant_baseline(oxp_task *t, size_t i, double number)
+{
+    const oxp_val zero = oxp_b_sub(t->b, t->at[i], t->at[i]);
+    return oxp_b_add(t->b, zero, oxp_b_scalar(t->b, number));
+}
+
+/* zero, a number, or min, max, mean of the item's own values (mean: of each channel) */
+static oxp_status baseline_of(oxp_task *t, size_t i, const char *text, oxp_val *out)
+{
+    oxp_build *b = t->b;
+    const oxp_shape shape = *oxp_b_shape(b, t->at[i]);
+    const bool mean = strcmp(text, "mean") == 0, low = strcmp(text, "min") == 0;
+    double number = 0.0;
+    if (strcmp(text, "zero") == 0 || oxp_parse_double(text, &number)) {
+        *out = constant_baseline(t, i, number);
+        return b->status;
+    }
+    OXP_FAIL_IF(t->ctx, !mean && !low && strcmp(text, "max") != 0, OXP_EINVAL,
+                "%s: a baseline is zero, a number, min, max or mean, found '%s'",
+                t->params->method->info.name, text);
+    int64_t axes[OXP_MAX_RANK];
+    size_t n = 0;
+    for (int a = 1; a < shape.rank; a++)
+        if (!mean || a != t->roles[i].channel) axes[n++] = a;
+    const oxp_op *op = mean ? &oxp_op_ReduceMean : low ? &oxp_op_ReduceMin : &oxp_op_ReduceMax;
+    const oxp_val level =
+        n == 0 ? t->at[i]
+               : OXP_EMIT1(b, op, t->at[i], OXP_INTS("axes", axes, n), OXP_INT("keepdims", 1));
+    *out = oxp_b_expand(b, level, &shape);
+    return b->status;
+}
+
+/* ---- the methods ---- */
+
+/* Adds weight times the attributions against one baseline to t->out. */
+static oxp_status add_baseline(oxp_task *t, const char *text, double weight, bool multiply)
+{
+    oxp_build *b = t->b;
+    oxp_val *at0 = OXP_NEW(t->ctx->scratch, oxp_val, t->n_at);
+    oxp_val *m = OXP_NEW(t->ctx->scratch, oxp_val, t->n_at);
+    OXP_FAIL_IF(t->ctx, !at0 || !m, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < t->n_at; i++) OXP_TRY(baseline_of(t, i, text, &at0[i]));
+    oxp_twin twin;
+    OXP_TRY(oxp_twin_make(t, at0, is_split, &twin));
+    const oxp_rule_set set = {rules, OXP_COUNT(rules), NULL, twin.of};
+    oxp_task first = *t;
+    first.target = twin.target;
+    OXP_TRY(oxp_task_backward(&first, &set, OXP_NO_VAL, m));
+    t->touched = first.touched;
+    t->n_touched = first.n_touched;
+    t->stopped = t->stopped || first.stopped;
+    const oxp_val scale = oxp_b_scalar(b, weight);
+    for (size_t i = 0; i < t->n_at; i++) {
+        if (m[i] == OXP_NO_VAL) continue;
+        const oxp_val part = multiply ? oxp_b_mul(b, m[i], oxp_b_sub(b, t->at[i], at0[i])) : m[i];
+        const oxp_val share = oxp_b_mul(b, part, scale);
+        t->out[i] = t->out[i] == OXP_NO_VAL ? share : oxp_b_add(b, t->out[i], share);
+    }
+    const oxp_val change = oxp_b_sub(b, twin.target, twin.of[twin.target]);
+    const oxp_val expected = oxp_b_mul(b, oxp_b_mul(b, change, t->seed), scale);
+    if (multiply)
+        t->expected = t->expected == OXP_NO_VAL ? expected : oxp_b_add(b, t->expected, expected);
+    return b->status;
+}
+
+static oxp_status plan_deeplift(oxp_task *t)
+{
+    return add_baseline(t, oxp_param_text(t->params, "baseline"), 1.0,
+                        oxp_param_bool(t->params, "multiply"));
+}
+
+static oxp_status plan_deeplift_shap(oxp_task *t)
+{
+    const char *text = oxp_param_text(t->params, "baselines");
+    double n = 1.0;
+    for (const char *c = text; *c; c++) n += *c == ',';
+    while (text) {
+        const size_t length = strcspn(text, ",");
+        const char *one = oxp_arena_strndup(t->ctx->scratch, text, length);
+        OXP_NOMEM_IF(t->ctx, one);
+        OXP_TRY(add_baseline(t, one, 1.0 / n, true));
+        text = text[length] ? text + length + 1 : NULL;
+    }
+    return OXP_OK;
+}
+
+#define CHANNELS                                                                  \
+    {                                                                             \
+        "channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "sum", \
+            "max,sum,mean,l1,l2,none"                                             \
+    }
+
+static const oxp_param_info deeplift_params[] = {
+    {"baseline",
+     "what the input is compared with: zero, a number, min, max or mean (of each channel)",
+     OXP_PARAM_TEXT, 0, 0, "zero", NULL},
+    {"multiply", "multiply by x - baseline; false gives the multipliers", OXP_PARAM_BOOL, 0, 1,
+     "true", NULL},
+    CHANNELS,
+};
+
+static const oxp_param_info shap_params[] = {
+    {"baselines", "what the input is compared with, a list: zero, numbers, min, max, mean",
+     OXP_PARAM_TEXT, 0, 0, "zero,min,max,mean", NULL},
+    CHANNELS,
+};
+
+const oxp_method oxp_method_deeplift = {
+    .info = {.name = "deeplift",
+             .title = "DeepLIFT",
+             .param_count = OXP_COUNT(deeplift_params),
+             .is_signed = 1,
+             .sentence = "Each input value's share of the score's change from a baseline, from two "
+                         "runs instead of a path.",
+             .definition =
+                 "dx . m_x; m_x = J^T m_y at linear layers, m_y dy / dx at activations, d "
+                 "the difference from the baseline (rescale rule)",
+             .paper = "Shrikumar et al. 2017, arXiv:1704.02685",
+             .equals = "Captum DeepLift, but for softmax, where ours is complete",
+             .cost = "2 forward, 1 backward",
+             .weakness =
+                 "depends on the baseline; at saturated minima and maxima of two inputs one "
+                 "of them gets nothing (reveal-cancel rule)"},
+    .params = deeplift_params,
+    .flags = OXP_METHOD_SIGNED,
+    .channels = OXP_CHANNELS_SUM,
+    .features = OXP_CHANNELS_SUM,
+    .plan = plan_deeplift,
+};
+
+const oxp_method oxp_method_deeplift_shap = {
+    .info = {.name = "deeplift-shap",
+             .title = "DeepLIFT-SHAP",
+             .param_count = OXP_COUNT(shap_params),
+             .is_signed = 1,
+             .sentence = "DeepLIFT averaged over several baselines: approximate Shapley values.",
+             .definition = "mean over baselines of DeepLIFT",
+             .paper = "Lundberg, Lee 2017, arXiv:1705.07874",
+             .equals = "Captum DeepLiftShap, at the same baselines",
+             .cost = "1 + k forward, k backward for k baselines",
+             .weakness = "as good as its baselines represent the data"},
+    .params = shap_params,
+    .flags = OXP_METHOD_SIGNED,
+    .channels = OXP_CHANNELS_SUM,
+    .features = OXP_CHANNELS_SUM,
+    .plan = plan_deeplift_shap,
+};
