@@ -5,7 +5,8 @@
  * dv contributes to the change of the score; the attribution is dx . m_x, and adds up to that change.
  *
  *   linear                 m_x = J' m_y
- *   y = f(x), elementwise  m_x = m_y dy / dx; where |dx| < 1e-10: m_y f'(x)
+ *   y = f(x), elementwise  m_x = m_y dy / dx; where |dx| < 1e-10: m_y f'(x); smooth f and |dx| below
+ *                          1e-3: m_y f'((x + x0) / 2), the same to 1e-7
  *   y = a b, both vary     m_a = (b + b0)/2 m_y, m_b = (a + a0)/2 m_y   (also matrix products)
  *   y = a / b              as a . (1/b), the reciprocal by the rule for f
  *   y = max of some x      with c = max(y, y0): [to the winner now  m_y (c - y0)
@@ -37,13 +38,13 @@ static oxp_val change_of(const oxp_rule_context *rc, oxp_val v)
     return oxp_b_sub(rc->b, v, twin_of(rc, v));
 }
 
-/* share / dx, or `slope` where dx is too small to divide by */
-static oxp_val per_change(const oxp_rule_context *rc, oxp_val share, oxp_val x, oxp_val slope)
+/* share / dx, or `slope` where |dx| is below `limit`, too small to divide by */
+static oxp_val per_change(const oxp_rule_context *rc, oxp_val share, oxp_val x, oxp_val slope,
+                          oxp_val limit)
 {
     oxp_build *b = rc->b;
     const oxp_val change = change_of(rc, x);
-    const oxp_val small =
-        oxp_b_greater(b, oxp_b_scalar(b, SMALL), oxp_b_unary(b, &oxp_op_Abs, change));
+    const oxp_val small = oxp_b_greater(b, limit, oxp_b_unary(b, &oxp_op_Abs, change));
     const oxp_val safe = oxp_b_where(b, small, oxp_b_scalar(b, 1.0), change);
     return oxp_b_where(b, small, slope, oxp_b_div(b, share, safe));
 }
@@ -73,24 +74,62 @@ static bool is_scalar_function(const oxp_rule_context *rc)
            !rc->grad->wants[1];
 }
 
+static oxp_val middle(const oxp_rule_context *rc, oxp_val v)
+{
+    return oxp_b_mul(rc->b, oxp_b_add(rc->b, v, twin_of(rc, v)), oxp_b_scalar(rc->b, 0.5));
+}
+
+/* How close x and x0 may be for f'((x + x0) / 2) to stand for dy / dx: to 1e-7 of it where f is
+ * smooth, and free of the cancellation that the quotient suffers in float. At kinks: only where the
+ * quotient is not defined. */
+static oxp_val closeness(const oxp_rule_context *rc, bool *smooth)
+{
+    double alpha, beta;
+    oxp_build *b = rc->b;
+    *smooth = true;
+    switch (oxp_node_fn(rc->node, &alpha, &beta)) {
+    case OXP_FN_SIGMOID:
+    case OXP_FN_TANH:
+    case OXP_FN_ERF:
+    case OXP_FN_EXP:
+    case OXP_FN_SOFTPLUS:
+    case OXP_FN_GELU:
+    case OXP_FN_GELU_TANH:
+    case OXP_FN_SILU:
+    case OXP_FN_MISH:
+        return oxp_b_scalar(b, 1e-3);
+    case OXP_FN_SQRT:
+    case OXP_FN_LOG:
+    case OXP_FN_RECIPROCAL:
+        return oxp_b_mul(b, oxp_b_unary(b, &oxp_op_Abs, rc->node->in[0]), oxp_b_scalar(b, 1e-3));
+    default:
+        *smooth = false;
+        return oxp_b_scalar(b, SMALL);
+    }
+}
+
 static oxp_status apply_rescale(oxp_rule_context *rc)
 {
-    const oxp_val x = rc->node->in[0], dy = rc->grad->dy[0];
-    OXP_TRY(gradient_at(rc, rc->node->in, rc->node->out, dy, rc->grad->dx));
-    const oxp_val share = oxp_b_mul(rc->b, dy, change_of(rc, rc->node->out[0]));
-    rc->grad->dx[0] = per_change(rc, share, x, rc->grad->dx[0]);
-    return rc->b->status;
+    oxp_build *b = rc->b;
+    const oxp_node *node = rc->node;
+    const oxp_val dy = rc->grad->dy[0], share = oxp_b_mul(b, dy, change_of(rc, node->out[0]));
+    bool smooth;
+    const oxp_val limit = closeness(rc, &smooth);
+    if (smooth) {
+        oxp_val x[1] = {middle(rc, node->in[0])}, y[1];
+        y[0] = oxp_emit(b, node->op, x, 1, node->attrs, node->n_attrs);
+        OXP_TRY(gradient_at(rc, x, y, dy, rc->grad->dx));
+    } else {
+        OXP_TRY(gradient_at(rc, node->in, node->out, dy, rc->grad->dx));
+    }
+    rc->grad->dx[0] = per_change(rc, share, node->in[0], rc->grad->dx[0], limit);
+    return b->status;
 }
 
 static bool is_product(const oxp_rule_context *rc)
 {
     return (is_op(rc, &oxp_op_Mul) || is_op(rc, &oxp_op_MatMul) || is_op(rc, &oxp_op_Gemm)) &&
            rc->grad->wants[0] && rc->grad->wants[1];
-}
-
-static oxp_val middle(const oxp_rule_context *rc, oxp_val v)
-{
-    return oxp_b_mul(rc->b, oxp_b_add(rc->b, v, twin_of(rc, v)), oxp_b_scalar(rc->b, 0.5));
 }
 
 static oxp_status apply_product(oxp_rule_context *rc)
@@ -105,19 +144,16 @@ static bool is_quotient(const oxp_rule_context *rc)
     return is_op(rc, &oxp_op_Div) && rc->grad->wants[1];
 }
 
-/* a . r with r = 1/b:  m_a = (r + r0)/2 m,  m_b = (a + a0)/2 m dr / db, or -1/b^2 for the ratio */
+/* a . r with r = 1/b, for which dr / db is -r r0:  m_a = (r + r0)/2 m,  m_b = -(a + a0)/2 r r0 m */
 static oxp_status apply_quotient(oxp_rule_context *rc)
 {
     oxp_build *b = rc->b;
-    const oxp_val a = rc->node->in[0], d = rc->node->in[1], m = rc->grad->dy[0];
+    const oxp_val d = rc->node->in[1], m = rc->grad->dy[0];
     const oxp_val r = oxp_b_unary(b, &oxp_op_Reciprocal, d);
     const oxp_val r0 = oxp_b_unary(b, &oxp_op_Reciprocal, twin_of(rc, d));
-    const oxp_val half = oxp_b_scalar(b, 0.5);
-    rc->grad->dx[0] = oxp_b_mul(b, m, oxp_b_mul(b, oxp_b_add(b, r, r0), half));
-    const oxp_val to_r = oxp_b_mul(b, m, middle(rc, a));
-    const oxp_val slope = oxp_b_unary(b, &oxp_op_Neg, oxp_b_mul(b, r, r));
-    const oxp_val ratio = per_change(rc, oxp_b_sub(b, r, r0), d, slope);
-    rc->grad->dx[1] = oxp_b_mul(b, to_r, ratio);
+    rc->grad->dx[0] = oxp_b_mul(b, m, oxp_b_mul(b, oxp_b_add(b, r, r0), oxp_b_scalar(b, 0.5)));
+    const oxp_val to_r = oxp_b_mul(b, m, middle(rc, rc->node->in[0]));
+    rc->grad->dx[1] = oxp_b_unary(b, &oxp_op_Neg, oxp_b_mul(b, to_r, oxp_b_mul(b, r, r0)));
     return b->status;
 }
 
@@ -151,7 +187,7 @@ static oxp_status apply_choice(oxp_rule_context *rc)
         const oxp_shape shape = *oxp_b_shape(b, node->in[k]);
         const oxp_val share = oxp_b_unbroadcast(b, oxp_b_add(b, now[k], then[k]), &shape);
         const oxp_val slope = oxp_b_unbroadcast(b, rc->grad->dx[k], &shape);
-        rc->grad->dx[k] = per_change(rc, share, node->in[k], slope);
+        rc->grad->dx[k] = per_change(rc, share, node->in[k], slope, oxp_b_scalar(b, SMALL));
     }
     return b->status;
 }
