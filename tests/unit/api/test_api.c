@@ -176,7 +176,7 @@ static void test_hooks(void **state)
     assert_int_equal(oxp_model_open(&model, TOY("oracle_conv.onnx"), &options, &error), OXP_OK);
     assert_int_equal(oxp_explainer_new(&explainer, model, NULL, &error), OXP_OK);
     for (int i = 0; i < 4; i++) {
-        char target[8];
+        char target[16];
         snprintf(target, sizeof target, "%d", i);
         assert_int_equal(oxp_explain(&result, explainer, &input, 1, target, NULL, &error), OXP_OK);
         assert_int_equal(oxp_result_target(result, 0), i);
