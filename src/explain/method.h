@@ -29,7 +29,9 @@ typedef enum oxp_method_flag {
     /* with LAYER and FEEDS: drive feeds the layer, and only what follows it is computed again */
     OXP_METHOD_TAIL = 1 << 7,
     /* defined on layers into which batch norms are merged, optimised or not */
-    OXP_METHOD_MERGED = 1 << 8
+    OXP_METHOD_MERGED = 1 << 8,
+    /* drive makes a row (per sample) for every channel of the layer, or for the `top` ones */
+    OXP_METHOD_PER_CHANNEL = 1 << 9
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */

@@ -389,6 +389,18 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     return OXP_OK;
 }
 
+/* Rows per item for methods that try every channel of their layer; 1 for others. */
+static uint64_t rows_per_channel(const oxp_session *s)
+{
+    const oxp_method *kind = s->params.inner ? s->params.inner : s->params.method;
+    if (s->core->n_outs == 0 || !(kind->flags & OXP_METHOD_PER_CHANNEL)) return 1;
+    const oxp_core_out *o = &s->core->outs[0];
+    const uint64_t channels = (uint64_t)o->row.dim[o->roles.channel - 1];
+    const uint64_t top =
+        oxp_param_known(&s->params, "top") ? (uint64_t)oxp_param_int(&s->params, "top") : 0;
+    return top > 0 && top < channels ? top : channels;
+}
+
 oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
                             oxp_cost *cost, uint32_t *passes)
 {
@@ -400,6 +412,7 @@ oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inpu
         rows *= (uint64_t)oxp_param_int(&s->params, "steps") + 2;
     if (oxp_param_known(&s->params, "samples"))
         rows *= (uint64_t)oxp_param_int(&s->params, "samples");
+    rows *= rows_per_channel(s);
     *passes = (uint32_t)((rows + s->core->width - 1) / s->core->width);
     return OXP_OK;
 }
