@@ -20,6 +20,7 @@
  *
  * v+ and v- are the positive and negative parts; x- vanishes for inputs known to be non-negative,
  * and its terms with it. Modified weights are constants, made once when planning. */
+#include "explain/linear.h"
 #include "explain/lrp.h"
 
 #include "base/parse.h"
@@ -28,15 +29,9 @@
 #include <string.h>
 
 typedef struct layer {
-    oxp_build *b;
+    oxp_linear lin;
     const oxp_lrp *lrp;
-    const oxp_node *node;
-    const oxp_op *op; /* with which the layer is computed again */
-    const oxp_attr *attrs;
-    size_t n_attrs;
-    oxp_attr own[2];
-    uint32_t xk; /* which operand is the input; the other one is the weights */
-    oxp_val x, w, bias, out, relevance;
+    oxp_val relevance;
 } layer;
 
 typedef struct term {
@@ -60,41 +55,11 @@ oxp_val oxp_lrp_share(oxp_build *b, oxp_val relevance, oxp_val z, double epsilon
     return oxp_b_where(b, none, zero, oxp_b_div(b, relevance, safe));
 }
 
-/* The positive (or negative) part of a constant, stored as exactly as the constant itself. */
-static oxp_val const_part(oxp_build *b, oxp_val v, bool positive)
-{
-    if (b->status != OXP_OK || v == OXP_NO_VAL) return OXP_NO_VAL;
-    const oxp_tensor *from = oxp_value_of(b->g, v)->constant;
-    const int64_t n = oxp_shape_elements(&from->shape);
-    const oxp_dtype dtype = from->dtype == OXP_F64 ? OXP_F64 : OXP_F32;
-    oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
-    if (t) b->status = oxp_tensor_new(b->ctx, b->g->arena, dtype, &from->shape, t);
-    if (!t) b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-    for (int64_t i = 0; b->status == OXP_OK && i < n; i++) {
-        const double x = oxp_tensor_get(from, i), part = (x > 0.0) == positive ? x : 0.0;
-        if (dtype == OXP_F64)
-            ((double *)(uintptr_t)t->data)[i] = part;
-        else
-            ((float *)(uintptr_t)t->data)[i] = (float)part;
-    }
-    return oxp_b_const(b, OXP_F32, t);
-}
-
 /* v + gamma v+ or v + gamma v- */
 static oxp_val favoured(oxp_build *b, oxp_val v, double gamma, bool positive)
 {
     if (v == OXP_NO_VAL) return v;
-    return oxp_b_add(b, v, oxp_b_mul(b, const_part(b, v, positive), oxp_b_scalar(b, gamma)));
-}
-
-static oxp_val positive_part(oxp_build *b, oxp_val x)
-{
-    return oxp_b_unary(b, &oxp_op_Relu, x);
-}
-
-static oxp_val negative_part(oxp_build *b, oxp_val x)
-{
-    return oxp_b_unary(b, &oxp_op_Neg, positive_part(b, oxp_b_unary(b, &oxp_op_Neg, x)));
+    return oxp_b_add(b, v, oxp_b_mul(b, oxp_const_part(b, v, positive), oxp_b_scalar(b, gamma)));
 }
 
 /* Known to have no negative element: a rectifier, a gate, or what only moves, picks or averages
@@ -122,53 +87,24 @@ static bool is_nonnegative(const oxp_graph *g, oxp_val v, int depth)
 
 /* ---- the layer again, with other inputs and weights ---- */
 
-/* W x (+ bias) */
-static oxp_val forward(layer *l, oxp_val x, oxp_val w, oxp_val bias)
-{
-    const oxp_val in[3] = {l->xk == 0 ? x : w, l->xk == 0 ? w : x, bias};
-    const bool inside =
-        l->op == &oxp_op_Conv && bias != OXP_NO_VAL && oxp_b_shape(l->b, bias)->rank == 1;
-    const oxp_val y = oxp_emit(l->b, l->op, in, inside ? 3 : 2, l->attrs, l->n_attrs);
-    return inside || bias == OXP_NO_VAL ? y : oxp_b_add(l->b, y, bias);
-}
-
-/* W' s, of the input's shape before it was broadcast */
-static oxp_val backward(layer *l, oxp_val s, oxp_val w)
-{
-    oxp_val in[2] = {l->xk == 0 ? l->x : w, l->xk == 0 ? w : l->x}, out[1] = {l->out};
-    oxp_val dx[2] = {OXP_NO_VAL, OXP_NO_VAL};
-    bool wants[2] = {l->xk == 0, l->xk == 1};
-    oxp_node node = *l->node;
-    node.op = l->op;
-    node.in = in;
-    node.n_in = 2;
-    node.out = out;
-    node.n_out = 1;
-    node.attrs = (oxp_attr *)(uintptr_t)l->attrs;
-    node.n_attrs = l->n_attrs;
-    oxp_grad grad = {l->b, &node, &s, wants, dx};
-    if (l->b->status == OXP_OK) l->b->status = l->op->grad(&grad);
-    if (l->b->status != OXP_OK) return OXP_NO_VAL;
-    return dx[l->xk];
-}
-
 /* factor sum_i sign_i x_i . W_i' (R / stab(d)), d = sum_i sign_i W_i x_i + bias unless given;
  * where `only` (NO_VAL: everywhere). */
 static oxp_val share(layer *l, const term *terms, size_t n, oxp_val bias, oxp_val d, oxp_val only,
                      double factor, double epsilon)
 {
-    oxp_build *b = l->b;
+    oxp_build *b = l->lin.b;
     oxp_val sum = OXP_NO_VAL;
     const bool again = d == OXP_NO_VAL;
     for (size_t i = 0; again && b->status == OXP_OK && i < n; i++) {
-        const oxp_val y = forward(l, terms[i].x, terms[i].w, i == 0 ? bias : OXP_NO_VAL);
+        const oxp_val y =
+            oxp_linear_forward(&l->lin, terms[i].x, terms[i].w, i == 0 ? bias : OXP_NO_VAL);
         d = i == 0 ? y : terms[i].sign > 0.0 ? oxp_b_add(b, d, y) : oxp_b_sub(b, d, y);
     }
     oxp_val s = oxp_lrp_share(b, l->relevance, d, epsilon);
     if (only != OXP_NO_VAL) s = oxp_b_where(b, only, s, oxp_b_scalar(b, 0.0));
     s = oxp_b_mul(b, s, oxp_b_scalar(b, factor));
     for (size_t i = 0; b->status == OXP_OK && i < n; i++) {
-        const oxp_val r = oxp_b_mul(b, terms[i].x, backward(l, s, terms[i].w));
+        const oxp_val r = oxp_b_mul(b, terms[i].x, oxp_linear_backward(&l->lin, s, terms[i].w));
         sum = i == 0 ? r : terms[i].sign > 0.0 ? oxp_b_add(b, sum, r) : oxp_b_sub(b, sum, r);
     }
     return sum;
@@ -177,12 +113,12 @@ static oxp_val share(layer *l, const term *terms, size_t n, oxp_val bias, oxp_va
 /* (x+, p), (x-, n): how many terms remain */
 static size_t signed_terms(layer *l, oxp_val p, oxp_val n, term terms[2])
 {
-    if (is_nonnegative(l->b->g, l->x, 6)) {
-        terms[0] = (term){l->x, p, 1.0};
+    if (is_nonnegative(l->lin.b->g, l->lin.x, 6)) {
+        terms[0] = (term){l->lin.x, p, 1.0};
         return 1;
     }
-    terms[0] = (term){positive_part(l->b, l->x), p, 1.0};
-    terms[1] = (term){negative_part(l->b, l->x), n, 1.0};
+    terms[0] = (term){oxp_positive_part(l->lin.b, l->lin.x), p, 1.0};
+    terms[1] = (term){oxp_negative_part(l->lin.b, l->lin.x), n, 1.0};
     return 2;
 }
 
@@ -191,52 +127,53 @@ static size_t signed_terms(layer *l, oxp_val p, oxp_val n, term terms[2])
 /* With biases kept, d is the output that is already there. */
 static oxp_val rule_epsilon(layer *l, double epsilon)
 {
-    const term whole = {l->x, l->w, 1.0};
-    const bool again = l->lrp->zero_bias && l->bias != OXP_NO_VAL;
-    return share(l, &whole, 1, OXP_NO_VAL, again ? OXP_NO_VAL : l->out, OXP_NO_VAL, 1.0, epsilon);
+    const term whole = {l->lin.x, l->lin.w, 1.0};
+    const bool again = l->lrp->zero_bias && l->lin.bias != OXP_NO_VAL;
+    return share(l, &whole, 1, OXP_NO_VAL, again ? OXP_NO_VAL : l->lin.out, OXP_NO_VAL, 1.0,
+                 epsilon);
 }
 
 static oxp_val bias_part(layer *l, bool positive)
 {
-    return l->lrp->zero_bias ? OXP_NO_VAL : const_part(l->b, l->bias, positive);
+    return l->lrp->zero_bias ? OXP_NO_VAL : oxp_const_part(l->lin.b, l->lin.bias, positive);
 }
 
 static oxp_val rule_zplus(layer *l)
 {
     term terms[2];
-    const size_t n =
-        signed_terms(l, const_part(l->b, l->w, true), const_part(l->b, l->w, false), terms);
+    const size_t n = signed_terms(l, oxp_const_part(l->lin.b, l->lin.w, true),
+                                  oxp_const_part(l->lin.b, l->lin.w, false), terms);
     return share(l, terms, n, bias_part(l, true), OXP_NO_VAL, OXP_NO_VAL, 1.0, l->lrp->stabiliser);
 }
 
 static oxp_val rule_gamma(layer *l, double gamma)
 {
-    oxp_build *b = l->b;
+    oxp_build *b = l->lin.b;
     const double stabiliser = l->lrp->stabiliser;
-    const oxp_val bias = l->lrp->zero_bias ? OXP_NO_VAL : l->bias;
-    const oxp_val p = favoured(b, l->w, gamma, true);
+    const oxp_val bias = l->lrp->zero_bias ? OXP_NO_VAL : l->lin.bias;
+    const oxp_val p = favoured(b, l->lin.w, gamma, true);
     if (l->lrp->captum) {
-        const term simple = {l->x, p, 1.0};
+        const term simple = {l->lin.x, p, 1.0};
         return share(l, &simple, 1, bias, OXP_NO_VAL, OXP_NO_VAL, 1.0, stabiliser);
     }
-    const oxp_val n = favoured(b, l->w, gamma, false), zero = oxp_b_scalar(b, 0.0);
+    const oxp_val n = favoured(b, l->lin.w, gamma, false), zero = oxp_b_scalar(b, 0.0);
     term above[2], below[2];
     const size_t count = signed_terms(l, p, n, above);
     signed_terms(l, n, p, below);
     const oxp_val up = share(l, above, count, favoured(b, bias, gamma, true), OXP_NO_VAL,
-                             oxp_b_greater(b, l->out, zero), 1.0, stabiliser);
+                             oxp_b_greater(b, l->lin.out, zero), 1.0, stabiliser);
     const oxp_val down = share(l, below, count, favoured(b, bias, gamma, false), OXP_NO_VAL,
-                               oxp_b_greater(b, zero, l->out), 1.0, stabiliser);
+                               oxp_b_greater(b, zero, l->lin.out), 1.0, stabiliser);
     return oxp_b_add(b, up, down);
 }
 
 static oxp_val rule_alpha_beta(layer *l, double alpha, double beta)
 {
-    oxp_build *b = l->b;
+    oxp_build *b = l->lin.b;
     const double stabiliser = l->lrp->stabiliser;
-    const oxp_val p = const_part(b, l->w, true), n = const_part(b, l->w, false);
-    const oxp_val bias = l->lrp->zero_bias ? OXP_NO_VAL : l->bias;
-    term good[2] = {{l->x, p, 1.0}}, bad[2] = {{l->x, n, 1.0}};
+    const oxp_val p = oxp_const_part(b, l->lin.w, true), n = oxp_const_part(b, l->lin.w, false);
+    const oxp_val bias = l->lrp->zero_bias ? OXP_NO_VAL : l->lin.bias;
+    term good[2] = {{l->lin.x, p, 1.0}}, bad[2] = {{l->lin.x, n, 1.0}};
     const size_t count = l->lrp->captum ? 1 : signed_terms(l, p, n, good);
     if (!l->lrp->captum) signed_terms(l, n, p, bad);
     const oxp_val up = share(l, good, count, l->lrp->captum ? bias : bias_part(l, true), OXP_NO_VAL,
@@ -250,23 +187,23 @@ static oxp_val rule_alpha_beta(layer *l, double alpha, double beta)
 /* The axis of the input along which one number per channel varies: what is contracted. */
 static int channel_axis(const layer *l)
 {
-    const int rank = oxp_b_shape(l->b, l->x)->rank;
-    if (l->op == &oxp_op_Conv) return 1;
-    const bool turned = l->op == &oxp_op__MatMul && l->own[l->xk].i != 0;
-    return rank > 1 && (l->xk == 1) != turned ? rank - 2 : rank - 1;
+    const int rank = oxp_b_shape(l->lin.b, l->lin.x)->rank;
+    if (l->lin.op == &oxp_op_Conv) return 1;
+    const bool turned = l->lin.op == &oxp_op__MatMul && l->lin.own[l->lin.xk].i != 0;
+    return rank > 1 && (l->lin.xk == 1) != turned ? rank - 2 : rank - 1;
 }
 
 /* A constant in place of the input, as small as broadcasting allows: a convolution pads with zeros,
  * so there all positions are needed. One value, or one per channel. */
 static oxp_val stand_in(layer *l, const double *values, size_t n)
 {
-    oxp_build *b = l->b;
-    oxp_shape shape = *oxp_b_shape(b, l->x);
+    oxp_build *b = l->lin.b;
+    oxp_shape shape = *oxp_b_shape(b, l->lin.x);
     const int channel = channel_axis(l);
     oxp_shape each = {.rank = shape.rank};
     for (int a = 0; a < shape.rank; a++) {
         each.dim[a] = a == channel && n > 1 ? (int64_t)n : 1;
-        if (a != channel && (a == 0 || l->op != &oxp_op_Conv)) shape.dim[a] = 1;
+        if (a != channel && (a == 0 || l->lin.op != &oxp_op_Conv)) shape.dim[a] = 1;
     }
     oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
     if (t && b->status == OXP_OK)
@@ -280,23 +217,23 @@ static oxp_val stand_in(layer *l, const double *values, size_t n)
 /* The item's own smallest or largest value, everywhere. */
 static oxp_val own_bound(layer *l, bool high)
 {
-    const oxp_shape shape = *oxp_b_shape(l->b, l->x);
+    const oxp_shape shape = *oxp_b_shape(l->lin.b, l->lin.x);
     int64_t axes[OXP_MAX_RANK];
     for (int a = 1; a < shape.rank; a++) axes[a - 1] = a;
     const oxp_val bound =
-        OXP_EMIT1(l->b, high ? &oxp_op_ReduceMax : &oxp_op_ReduceMin, l->x,
+        OXP_EMIT1(l->lin.b, high ? &oxp_op_ReduceMax : &oxp_op_ReduceMin, l->lin.x,
                   OXP_INTS("axes", axes, (size_t)(shape.rank - 1)), OXP_INT("keepdims", 1));
-    return oxp_b_expand(l->b, bound, &shape);
+    return oxp_b_expand(l->lin.b, bound, &shape);
 }
 
 /* "auto", a number, or numbers per channel separated by commas */
 static oxp_val bound_of(layer *l, const char *name, const char *text, bool high)
 {
-    oxp_build *b = l->b;
+    oxp_build *b = l->lin.b;
     double values[64];
     size_t n = 0;
-    if (strcmp(text, "auto") == 0 && oxp_b_shape(b, l->x)->rank > 1) return own_bound(l, high);
-    const int64_t channels = oxp_b_shape(b, l->x)->dim[channel_axis(l)];
+    if (strcmp(text, "auto") == 0 && oxp_b_shape(b, l->lin.x)->rank > 1) return own_bound(l, high);
+    const int64_t channels = oxp_b_shape(b, l->lin.x)->dim[channel_axis(l)];
     bool good = true;
     for (const char *at = text; good && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         const char *end = strchr(at, ',');
@@ -319,31 +256,33 @@ static oxp_val bound_of(layer *l, const char *name, const char *text, bool high)
 static oxp_val rule_zbox(layer *l)
 {
     const term terms[3] = {
-        {l->x, l->w, 1.0},
-        {bound_of(l, "low", l->lrp->low, false), const_part(l->b, l->w, true), -1.0},
-        {bound_of(l, "high", l->lrp->high, true), const_part(l->b, l->w, false), -1.0}};
+        {l->lin.x, l->lin.w, 1.0},
+        {bound_of(l, "low", l->lrp->low, false), oxp_const_part(l->lin.b, l->lin.w, true), -1.0},
+        {bound_of(l, "high", l->lrp->high, true), oxp_const_part(l->lin.b, l->lin.w, false), -1.0}};
     return share(l, terms, 3, OXP_NO_VAL, OXP_NO_VAL, OXP_NO_VAL, 1.0, l->lrp->stabiliser);
 }
 
 static oxp_val rule_flat(layer *l, bool squares)
 {
-    oxp_build *b = l->b;
+    oxp_build *b = l->lin.b;
     const double one = 1.0;
-    const oxp_val bias = squares && !l->lrp->zero_bias ? l->bias : OXP_NO_VAL;
-    const oxp_shape w = *oxp_b_shape(b, l->w);
+    const oxp_val bias = squares && !l->lrp->zero_bias ? l->lin.bias : OXP_NO_VAL;
+    const oxp_shape w = *oxp_b_shape(b, l->lin.w);
     const term t = {stand_in(l, &one, 1),
-                    squares ? oxp_b_mul(b, l->w, l->w) : oxp_b_full(b, &w, 1.0), 1.0};
+                    squares ? oxp_b_mul(b, l->lin.w, l->lin.w) : oxp_b_full(b, &w, 1.0), 1.0};
     return share(l, &t, 1, bias == OXP_NO_VAL ? bias : oxp_b_mul(b, bias, bias), OXP_NO_VAL,
                  OXP_NO_VAL, 1.0, l->lrp->stabiliser);
 }
 
 static oxp_val rule_pass(layer *l)
 {
-    if (oxp_shape_equal(oxp_b_shape(l->b, l->x), oxp_b_shape(l->b, l->out))) return l->relevance;
-    l->b->status = oxp_ctx_fail(l->b->ctx, OXP_EINVAL,
-                                "rule pass needs a layer whose input and output have one shape; "
-                                "%s '%s' changes it",
-                                l->node->op->name, l->node->origin);
+    if (oxp_shape_equal(oxp_b_shape(l->lin.b, l->lin.x), oxp_b_shape(l->lin.b, l->lin.out)))
+        return l->relevance;
+    l->lin.b->status =
+        oxp_ctx_fail(l->lin.b->ctx, OXP_EINVAL,
+                     "rule pass needs a layer whose input and output have one shape; "
+                     "%s '%s' changes it",
+                     l->lin.node->op->name, l->lin.node->origin);
     return OXP_NO_VAL;
 }
 
@@ -355,18 +294,9 @@ bool oxp_lrp_is_const(const oxp_rule_context *rc, uint32_t k)
            oxp_value_of(rc->b->g, rc->node->in[k])->kind == OXP_VALUE_CONST;
 }
 
-static bool is_constant(const oxp_graph *g, const oxp_node *node, uint32_t k)
+static bool is_const(const oxp_graph *g, oxp_val v)
 {
-    return oxp_node_has(node, k) && oxp_value_of(g, node->in[k])->kind == OXP_VALUE_CONST;
-}
-
-/* A product of an input with constant weights and, inside, a constant bias or none. */
-static bool is_layer(const oxp_graph *g, const oxp_node *node)
-{
-    const bool bias = !oxp_node_has(node, 2) || is_constant(g, node, 2);
-    if (node->op == &oxp_op_Conv) return is_constant(g, node, 1) && bias;
-    if (node->op != &oxp_op_Gemm && node->op != &oxp_op_MatMul) return false;
-    return bias && is_constant(g, node, 0) != is_constant(g, node, 1);
+    return oxp_value_of(g, v)->kind == OXP_VALUE_CONST;
 }
 
 oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp)
@@ -380,11 +310,11 @@ oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp)
         for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *add = g->nodes[i];
-        if (add->op != &oxp_op_Add || is_constant(g, add, 0) == is_constant(g, add, 1)) continue;
-        const uint32_t k = is_constant(g, add, 0) ? 1 : 0;
+        if (add->op != &oxp_op_Add || is_const(g, add->in[0]) == is_const(g, add->in[1])) continue;
+        const uint32_t k = is_const(g, add->in[0]) ? 1 : 0;
         const oxp_val v = add->in[k];
         const uint32_t producer = oxp_value_of(g, v)->producer;
-        if (producer == OXP_NO_NODE || uses[v] != 1 || !is_layer(g, g->nodes[producer]) ||
+        if (producer == OXP_NO_NODE || uses[v] != 1 || !oxp_linear_is(g, g->nodes[producer]) ||
             oxp_node_has(g->nodes[producer], 2) ||
             !oxp_shape_equal(oxp_shape_at(g, v), oxp_shape_at(g, add->out[0])))
             continue;
@@ -400,47 +330,20 @@ oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp)
 const oxp_lrp_rule *oxp_lrp_rule_of(const oxp_rule_context *rc)
 {
     const oxp_lrp *lrp = rc->params;
-    if (!is_layer(rc->b->g, rc->node)) return NULL;
+    if (!oxp_linear_is(rc->b->g, rc->node)) return NULL;
     if (rc->node->op == &oxp_op_Conv) return rc->first_layer ? &lrp->first_conv : &lrp->conv;
     return rc->first_layer ? &lrp->first_dense : &lrp->dense;
 }
 
-static oxp_val scaled(oxp_build *b, oxp_val v, double factor)
-{
-    return v == OXP_NO_VAL ? v : oxp_b_mul(b, v, oxp_b_scalar(b, factor));
-}
-
-/* Gemm becomes the general product, its factors moved into weights and bias. */
-static void read_layer(const oxp_rule_context *rc, layer *l)
-{
-    const oxp_node *node = rc->node;
-    oxp_build *b = rc->b;
-    *l = (layer){.b = b, .lrp = rc->params, .node = node, .op = node->op, .attrs = node->attrs};
-    l->n_attrs = node->n_attrs;
-    l->xk = oxp_lrp_is_const(rc, 0) ? 1 : 0;
-    l->x = node->in[l->xk];
-    l->w = node->in[1 - l->xk];
-    l->bias = oxp_node_has(node, 2) ? node->in[2] : OXP_NO_VAL;
-    l->out = node->out[0];
-    l->relevance = rc->grad->dy[0];
-    if (l->out < l->lrp->n_values && l->lrp->bias_of[l->out]) {
-        l->bias = l->lrp->bias_of[l->out];
-        l->out = l->lrp->sum_of[l->out];
-    }
-    if (node->op != &oxp_op_Gemm) return;
-    l->w = scaled(b, l->w, oxp_attr_float(node, "alpha", 1.0));
-    l->bias = scaled(b, l->bias, oxp_attr_float(node, "beta", 1.0));
-    l->op = &oxp_op__MatMul;
-    l->own[0] = OXP_INT("trans_a", oxp_attr_int(node, "transA", 0));
-    l->own[1] = OXP_INT("trans_b", oxp_attr_int(node, "transB", 0));
-    l->attrs = l->own;
-    l->n_attrs = 2;
-}
-
 oxp_status oxp_lrp_apply_layer(oxp_rule_context *rc)
 {
-    layer l;
-    read_layer(rc, &l);
+    layer l = {.lrp = rc->params, .relevance = rc->grad->dy[0]};
+    oxp_linear_read(rc->b, rc->node, &l.lin);
+    const oxp_val out = l.lin.out;
+    if (out < l.lrp->n_values && l.lrp->bias_of[out]) {
+        l.lin.bias = l.lrp->bias_of[out];
+        l.lin.out = l.lrp->sum_of[out];
+    }
     const oxp_lrp_rule *rule = oxp_lrp_rule_of(rc);
     oxp_val r = OXP_NO_VAL;
     switch (rule->kind) {
@@ -474,6 +377,6 @@ oxp_status oxp_lrp_apply_layer(oxp_rule_context *rc)
         r = rule_pass(&l);
         break;
     }
-    rc->grad->dx[l.xk] = r;
+    rc->grad->dx[l.lin.xk] = r;
     return rc->b->status;
 }
