@@ -1,5 +1,5 @@
-/* deeplift.c - DeepLIFT with the rescale rule (Shrikumar et al. 2017), and its mean over several
- * baselines (DeepLIFT-SHAP, Lundberg, Lee 2017).
+/* deeplift.c - DeepLIFT with the rescale and the reveal-cancel rule (Shrikumar et al. 2017), and its
+ * mean over several baselines (DeepLIFT-SHAP, Lundberg, Lee 2017).
  *
  * Every value has a twin v0 at the baseline x0; d v = v - v0. A multiplier m_v says what one unit of
  * dv contributes to the change of the score; the attribution is dx . m_x, and adds up to that change.
@@ -12,7 +12,14 @@
  *   y = max of some x      with c = max(y, y0): [to the winner now  m_y (c - y0)
  *                          + to the winner then  m_y (y - c)] / dx; where |dx| < 1e-10: J' m_y
  *
+ *   y = f(z), z = W x + b, with reveal-cancel: dz+ = W+ dx+ + W- dx-, dz- = W- dx+ + W+ dx-,
+ *                          dy+ = (f(z0 + dz+) - f(z0) + f(z) - f(z0 + dz-)) / 2, dy- with dz- and dz+
+ *                          exchanged, m+ = m_y dy+ / dz+, m- = m_y dy- / dz-;
+ *                          m_x = W+' m+ + W-' m- where dx > 0, W-' m+ + W+' m- where dx < 0, their
+ *                          mean where dx = 0
+ *
  * Softmax, attention and normalisation are split into these, so completeness holds through them. */
+#include "explain/linear.h"
 #include "explain/twin.h"
 
 #include "base/parse.h"
@@ -20,6 +27,13 @@
 #include <string.h>
 
 #define SMALL 1e-10
+
+typedef struct lift {
+    bool dense, conv;      /* where the reveal-cancel rule holds */
+    size_t n;              /* values in the graph */
+    const uint32_t *uses;  /* [n] */
+    oxp_val *plus, *minus; /* [n] m+ and m- at the outputs of layers */
+} lift;
 
 /* ---- the rules ---- */
 
@@ -38,12 +52,9 @@ static oxp_val change_of(const oxp_rule_context *rc, oxp_val v)
     return oxp_b_sub(rc->b, v, twin_of(rc, v));
 }
 
-/* share / dx, or `slope` where |dx| is below `limit`, too small to divide by */
-static oxp_val per_change(const oxp_rule_context *rc, oxp_val share, oxp_val x, oxp_val slope,
-                          oxp_val limit)
+/* share / change, or `slope` where the change is below `limit`, too small to divide by */
+static oxp_val ratio(oxp_build *b, oxp_val share, oxp_val change, oxp_val slope, oxp_val limit)
 {
-    oxp_build *b = rc->b;
-    const oxp_val change = change_of(rc, x);
     const oxp_val small = oxp_b_greater(b, limit, oxp_b_unary(b, &oxp_op_Abs, change));
     const oxp_val safe = oxp_b_where(b, small, oxp_b_scalar(b, 1.0), change);
     return oxp_b_where(b, small, slope, oxp_b_div(b, share, safe));
@@ -122,9 +133,109 @@ static oxp_status apply_rescale(oxp_rule_context *rc)
     } else {
         OXP_TRY(gradient_at(rc, node->in, node->out, dy, rc->grad->dx));
     }
-    rc->grad->dx[0] = per_change(rc, share, node->in[0], rc->grad->dx[0], limit);
+    rc->grad->dx[0] = ratio(b, share, change_of(rc, node->in[0]), rc->grad->dx[0], limit);
     return b->status;
 }
+
+/* ---- reveal-cancel: the layer below, and the function above it ---- */
+
+/* The layer whose output (plus a constant) this is, if nobody else looks at it and the rule holds
+ * there. */
+static const oxp_node *layer_below(const oxp_rule_context *rc, oxp_val z)
+{
+    const lift *l = rc->params;
+    const oxp_graph *g = rc->b->g;
+    for (int step = 0; step < 2; step++) {
+        const uint32_t producer = oxp_value_of(g, z)->producer;
+        if (producer == OXP_NO_NODE || z >= l->n || l->uses[z] != 1) return NULL;
+        const oxp_node *node = g->nodes[producer];
+        if (oxp_linear_is(g, node))
+            return (node->op == &oxp_op_Conv ? l->conv : l->dense) ? node : NULL;
+        if (node->op != &oxp_op_Add) return NULL;
+        const bool first = oxp_value_of(g, node->in[0])->kind == OXP_VALUE_CONST;
+        if (!first && oxp_value_of(g, node->in[1])->kind != OXP_VALUE_CONST) return NULL;
+        z = node->in[first ? 1 : 0];
+    }
+    return NULL;
+}
+
+static bool is_revealed(const oxp_rule_context *rc)
+{
+    return is_scalar_function(rc) && layer_below(rc, rc->node->in[0]) != NULL;
+}
+
+/* f(v), f being what this node applies to its first input */
+static oxp_val apply_function(const oxp_rule_context *rc, oxp_val v)
+{
+    const oxp_val in[2] = {v, rc->node->n_in > 1 ? rc->node->in[1] : OXP_NO_VAL};
+    return oxp_emit(rc->b, rc->node->op, in, rc->node->n_in, rc->node->attrs, rc->node->n_attrs);
+}
+
+/* (f(now) - f(before) + y - other) / 2 . m / change */
+static oxp_val half_share(const oxp_rule_context *rc, oxp_val now, oxp_val before, oxp_val other,
+                          oxp_val change, oxp_val slope)
+{
+    oxp_build *b = rc->b;
+    const oxp_val rise = oxp_b_sub(b, now, before), rest = oxp_b_sub(b, rc->node->out[0], other);
+    const oxp_val both = oxp_b_mul(b, oxp_b_add(b, rise, rest), oxp_b_scalar(b, 0.5));
+    return ratio(b, oxp_b_mul(b, both, rc->grad->dy[0]), change, slope, oxp_b_scalar(b, SMALL));
+}
+
+static oxp_status apply_reveal(oxp_rule_context *rc)
+{
+    oxp_build *b = rc->b;
+    const lift *l = rc->params;
+    const oxp_val z = rc->node->in[0];
+    const oxp_node *below = layer_below(rc, z);
+    oxp_linear lin;
+    oxp_linear_read(b, below, &lin);
+    const oxp_val dx = change_of(rc, lin.x), up = oxp_positive_part(b, dx);
+    const oxp_val down = oxp_negative_part(b, dx), z0 = twin_of(rc, z);
+    const oxp_val p = oxp_const_part(b, lin.w, true), n = oxp_const_part(b, lin.w, false);
+    const oxp_val dz_plus = oxp_b_add(b, oxp_linear_forward(&lin, up, p, OXP_NO_VAL),
+                                      oxp_linear_forward(&lin, down, n, OXP_NO_VAL));
+    const oxp_val dz_minus = oxp_b_add(b, oxp_linear_forward(&lin, up, n, OXP_NO_VAL),
+                                       oxp_linear_forward(&lin, down, p, OXP_NO_VAL));
+    const oxp_val f_plus = apply_function(rc, oxp_b_add(b, z0, dz_plus));
+    const oxp_val f_minus = apply_function(rc, oxp_b_add(b, z0, dz_minus));
+    const oxp_val y0 = twin_of(rc, rc->node->out[0]);
+    OXP_TRY(gradient_at(rc, rc->node->in, rc->node->out, rc->grad->dy[0], rc->grad->dx));
+    const oxp_val slope = rc->grad->dx[0], out = below->out[0];
+    l->plus[out] = half_share(rc, f_plus, y0, f_minus, dz_plus, slope);
+    l->minus[out] = half_share(rc, f_minus, y0, f_plus, dz_minus, slope);
+    return b->status; /* the layer below takes these two instead of the adjoint left here */
+}
+
+static bool is_below_revealed(const oxp_rule_context *rc)
+{
+    const lift *l = rc->params;
+    const oxp_val out = rc->node->out[0];
+    return out < l->n && l->plus[out] != OXP_NO_VAL;
+}
+
+static oxp_status apply_below(oxp_rule_context *rc)
+{
+    oxp_build *b = rc->b;
+    const lift *l = rc->params;
+    oxp_linear lin;
+    oxp_linear_read(b, rc->node, &lin);
+    const oxp_val plus = l->plus[rc->node->out[0]], minus = l->minus[rc->node->out[0]];
+    const oxp_val p = oxp_const_part(b, lin.w, true), n = oxp_const_part(b, lin.w, false);
+    const oxp_shape shape = *oxp_b_shape(b, lin.x);
+    oxp_val risen =
+        oxp_b_add(b, oxp_linear_backward(&lin, plus, p), oxp_linear_backward(&lin, minus, n));
+    oxp_val fallen =
+        oxp_b_add(b, oxp_linear_backward(&lin, plus, n), oxp_linear_backward(&lin, minus, p));
+    risen = oxp_b_unbroadcast(b, risen, &shape);
+    fallen = oxp_b_unbroadcast(b, fallen, &shape);
+    const oxp_val mean = oxp_b_mul(b, oxp_b_add(b, risen, fallen), oxp_b_scalar(b, 0.5));
+    const oxp_val dx = change_of(rc, lin.x), zero = oxp_b_scalar(b, 0.0);
+    const oxp_val rest = oxp_b_where(b, oxp_b_greater(b, zero, dx), fallen, mean);
+    rc->grad->dx[lin.xk] = oxp_b_where(b, oxp_b_greater(b, dx, zero), risen, rest);
+    return b->status;
+}
+
+/* ---- products, quotients, choices ---- */
 
 static bool is_product(const oxp_rule_context *rc)
 {
@@ -187,7 +298,8 @@ static oxp_status apply_choice(oxp_rule_context *rc)
         const oxp_shape shape = *oxp_b_shape(b, node->in[k]);
         const oxp_val share = oxp_b_unbroadcast(b, oxp_b_add(b, now[k], then[k]), &shape);
         const oxp_val slope = oxp_b_unbroadcast(b, rc->grad->dx[k], &shape);
-        rc->grad->dx[k] = per_change(rc, share, node->in[k], slope, oxp_b_scalar(b, SMALL));
+        rc->grad->dx[k] =
+            ratio(b, share, change_of(rc, node->in[k]), slope, oxp_b_scalar(b, SMALL));
     }
     return b->status;
 }
@@ -224,6 +336,8 @@ static oxp_status apply_refusal(oxp_rule_context *rc)
 }
 
 static const oxp_rule rules[] = {
+    {"reveal-cancel", is_revealed, apply_reveal},
+    {"reveal-cancel", is_below_revealed, apply_below},
     {"rescale", is_scalar_function, apply_rescale},
     {"product", is_product, apply_product},
     {"quotient", is_quotient, apply_quotient},
@@ -276,6 +390,22 @@ static oxp_status baseline_of(oxp_task *t, size_t i, const char *text, oxp_val *
 
 /* ---- the methods ---- */
 
+static oxp_status read_lift(oxp_task *t, lift *l)
+{
+    const oxp_graph *g = t->b->g;
+    uint32_t *uses = OXP_NEW(t->ctx->scratch, uint32_t, g->n_values);
+    *l = (lift){.n = g->n_values,
+                .uses = uses,
+                .plus = OXP_NEW(t->ctx->scratch, oxp_val, g->n_values),
+                .minus = OXP_NEW(t->ctx->scratch, oxp_val, g->n_values)};
+    OXP_FAIL_IF(t->ctx, !uses || !l->plus || !l->minus, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i]->n_in; k++) uses[g->nodes[i]->in[k]]++;
+    l->conv = oxp_param_is(t->params, "rule", "reveal-cancel");
+    l->dense = l->conv || oxp_param_is(t->params, "rule", "reveal-cancel-dense");
+    return OXP_OK;
+}
+
 /* Adds weight times the attributions against one baseline to t->out. */
 static oxp_status add_baseline(oxp_task *t, const char *text, double weight, bool multiply)
 {
@@ -286,7 +416,9 @@ static oxp_status add_baseline(oxp_task *t, const char *text, double weight, boo
     for (size_t i = 0; i < t->n_at; i++) OXP_TRY(baseline_of(t, i, text, &at0[i]));
     oxp_twin twin;
     OXP_TRY(oxp_twin_make(t, at0, is_split, &twin));
-    const oxp_rule_set set = {rules, OXP_COUNT(rules), NULL, twin.of};
+    lift l;
+    OXP_TRY(read_lift(t, &l));
+    const oxp_rule_set set = {rules, OXP_COUNT(rules), &l, twin.of};
     oxp_task first = *t;
     first.target = twin.target;
     OXP_TRY(oxp_task_backward(&first, &set, OXP_NO_VAL, m));
@@ -328,6 +460,14 @@ static oxp_status plan_deeplift_shap(oxp_task *t)
     return OXP_OK;
 }
 
+#define RULE                                                                                       \
+    {                                                                                              \
+        "rule",                                                                                    \
+            "at activations: rescale, or reveal-cancel (positive and negative parts apart) after " \
+            "all "                                                                                 \
+            "layers or dense ones",                                                                \
+            OXP_PARAM_CHOICE, 0, 0, "rescale", "rescale,reveal-cancel,reveal-cancel-dense"         \
+    }
 #define CHANNELS                                                                  \
     {                                                                             \
         "channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "sum", \
@@ -340,12 +480,14 @@ static const oxp_param_info deeplift_params[] = {
      OXP_PARAM_TEXT, 0, 0, "zero", NULL},
     {"multiply", "multiply by x - baseline; false gives the multipliers", OXP_PARAM_BOOL, 0, 1,
      "true", NULL},
+    RULE,
     CHANNELS,
 };
 
 static const oxp_param_info shap_params[] = {
     {"baselines", "what the input is compared with, a list: zero, numbers, min, max, mean",
      OXP_PARAM_TEXT, 0, 0, "zero,min,max,mean", NULL},
+    RULE,
     CHANNELS,
 };
 
@@ -361,12 +503,12 @@ const oxp_method oxp_method_deeplift = {
                  "the difference from the baseline (rescale rule)",
              .paper = "Shrikumar et al. 2017, arXiv:1704.02685",
              .equals = "Captum DeepLift, but for softmax, where ours is complete",
-             .cost = "2 forward, 1 backward",
+             .cost = "2 forward, 1 backward; reveal-cancel: 2 more of each",
              .weakness =
                  "depends on the baseline; at saturated minima and maxima of two inputs one "
                  "of them gets nothing (reveal-cancel rule)"},
     .params = deeplift_params,
-    .flags = OXP_METHOD_SIGNED,
+    .flags = OXP_METHOD_SIGNED | OXP_METHOD_MERGED,
     .channels = OXP_CHANNELS_SUM,
     .features = OXP_CHANNELS_SUM,
     .plan = plan_deeplift,
@@ -384,7 +526,7 @@ const oxp_method oxp_method_deeplift_shap = {
              .cost = "1 + k forward, k backward for k baselines",
              .weakness = "as good as its baselines represent the data"},
     .params = shap_params,
-    .flags = OXP_METHOD_SIGNED,
+    .flags = OXP_METHOD_SIGNED | OXP_METHOD_MERGED,
     .channels = OXP_CHANNELS_SUM,
     .features = OXP_CHANNELS_SUM,
     .plan = plan_deeplift_shap,

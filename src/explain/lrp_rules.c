@@ -85,7 +85,7 @@ static bool is_nonnegative(const oxp_graph *g, oxp_val v, int depth)
     return keeps;
 }
 
-/* ---- the layer again, with other inputs and weights ---- */
+/* ---- shares ---- */
 
 /* factor sum_i sign_i x_i . W_i' (R / stab(d)), d = sum_i sign_i W_i x_i + bias unless given;
  * where `only` (NO_VAL: everywhere). */

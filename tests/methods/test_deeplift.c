@@ -94,6 +94,27 @@ static void rules_by_hand(void **state)
     by_hand("Sigmoid(%a)", 0, 4, "baseline=0", 0, 0); /* no change at all: the slope is used */
 }
 
+/* min(a, b) = a - relu(a - b): rescale gives all to one, reveal-cancel half to each, as the paper's
+ * example. */
+static void reveal_cancel(void **state)
+{
+    OXP_UNUSED(state);
+    static const char *const rules[] = {"rule=rescale", "rule=reveal-cancel",
+                                        "rule=reveal-cancel-dense"};
+    static const double want[][2] = {{0, 1}, {0.5, 0.5}, {0.5, 0.5}};
+    for (int k = 0; k < 6; k++) {
+        test_net *t = test_net_text("input %x:f32(1,2) \"x\"\nconst %w:f32(2,1) \"w\" = [1,-1]\n"
+                                    "%a = Slice(%x) {starts=[0] ends=[1] axes=[1]}\n"
+                                    "%z = MatMul(%x, %w)\n%h = Relu(%z)\n"
+                                    "%out \"out\" = Sub(%a, %h)\noutput %out\n");
+        const oxp_tensor x = pair(t, 3, 1);
+        const test_ask ask = {.method = "deeplift", .params = {rules[k / 2]}, .fused = k % 2 == 1};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        test_close_to(&e.maps[0].raw, want[k / 2], 2, k % 2 ? 1e-5 : 1e-9, rules[k / 2]);
+        test_net_close(t);
+    }
+}
+
 /* Attributions add up to the change of the score for every toy that DeepLIFT takes. */
 static void completeness(void **state)
 {
@@ -122,7 +143,8 @@ static void completeness(void **state)
             x[i] = test_npy(t, path);
         }
         const test_ask ask = {.method = "deeplift",
-                              .params = {k % 2 ? "baseline=0.3" : "baseline=mean"},
+                              .params = {k % 2 ? "baseline=0.3" : "baseline=mean",
+                                         k % 2 ? "rule=reveal-cancel" : "rule=rescale"},
                               .target = 1};
         const oxp_explanation e = test_explain(t, &ask, x, t->net.graph->n_inputs);
         for (size_t i = 0; i < e.n_items; i++)
@@ -148,9 +170,8 @@ static void equals_input_x_gradient(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_numbers),
-        cmocka_unit_test(rules_by_hand),
-        cmocka_unit_test(completeness),
+        cmocka_unit_test(published_numbers),       cmocka_unit_test(rules_by_hand),
+        cmocka_unit_test(reveal_cancel),           cmocka_unit_test(completeness),
         cmocka_unit_test(equals_input_x_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
