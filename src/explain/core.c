@@ -17,6 +17,7 @@ typedef struct compile_state {
     size_t n_at;
     bool varies; /* the drive changes what is fed */
     bool layered;
+    bool attends, flows;       /* layers are attention maps; all of them give one attribution */
     size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
     oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
     bool tail;                 /* the layer itself is fed: what comes before it is left out */
@@ -170,7 +171,7 @@ static oxp_status forward_graph(compile_state *s, oxp_val output)
     s->follow[1] = OXP_NO_VAL;
     for (size_t i = 0; i < s->n_at; i++) s->follow[i + 2] = special.map[s->at[i]];
     s->follow[s->n_at + 2] = named ? special.map[s->beside] : OXP_NO_VAL;
-    const oxp_pass_fn raise[] = {oxp_opt_raise};
+    const oxp_pass_fn raise[] = {s->attends ? oxp_opt_raise_open : oxp_opt_raise};
     return run_passes(s, raise, 1, s->n_at + 2 + s->n_beside);
 }
 
@@ -223,8 +224,51 @@ static oxp_status check_feeds(compile_state *s)
     return OXP_OK;
 }
 
+/* What a flow rests on, since it was found and not said. */
+static oxp_status note_flow(compile_state *s)
+{
+    oxp_core *core = s->core;
+    const char *first = oxp_value_of(core->g, s->follow[2])->name;
+    const char *last = oxp_value_of(core->g, s->follow[s->n_at + 1])->name;
+    const char *note =
+        oxp_arena_printf(core->arena, "attention maps of %zu layer%s, '%s' to '%s'", s->n_at,
+                         s->n_at == 1 ? "" : "s", first ? first : "?", last ? last : "?");
+    OXP_NOMEM_IF(s->ctx, note);
+    add_note(core, note);
+    return OXP_OK;
+}
+
+/* The attention maps that were named, in the order of computation; when none was, the last, or for
+ * flows all of them. */
+static oxp_status choose_attention(compile_state *s)
+{
+    oxp_core *core = s->core;
+    oxp_val *maps;
+    size_t n, taken = 0;
+    OXP_TRY(oxp_attention_maps(s->ctx, core->g, s->follow[0], core->width, &maps, &n));
+    oxp_val *follow = OXP_NEW(core->arena, oxp_val, n + 2);
+    OXP_NOMEM_IF(s->ctx, follow);
+    for (size_t i = 0; i < s->n_at; i++) {
+        const char *name = oxp_value_of(core->g, s->follow[i + 2])->name;
+        const char *other = oxp_value_of(core->g, maps[n - 1])->name;
+        OXP_FAIL_IF(s->ctx, index_of(maps, n, s->follow[i + 2]) < 0, OXP_EINVAL,
+                    "layer '%s' is not an attention map that the target depends on; '%s' is one",
+                    name ? name : "?", other ? other : "?");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const bool named = index_of(s->follow + 2, s->n_at, maps[i]) >= 0;
+        if (named || (s->n_at == 0 && (s->flows || i + 1 == n))) follow[2 + taken++] = maps[i];
+    }
+    follow[0] = s->follow[0];
+    follow[1] = s->follow[1];
+    s->follow = follow;
+    s->n_at = taken;
+    return s->flows ? note_flow(s) : OXP_OK;
+}
+
 static oxp_status choose_layer(compile_state *s)
 {
+    if (s->attends) return choose_attention(s);
     if (s->n_beside && s->beside == OXP_NO_VAL)
         return oxp_auto_layer(s->ctx, s->core->g, s->follow[0], &s->follow[s->n_at + 2]);
     if (!s->layered || s->n_at > 0) return OXP_OK;
@@ -295,7 +339,9 @@ static oxp_status plan_method(compile_state *s)
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
     OXP_FAIL_IF(s->ctx, !out || !guard || !roles || !core->outs, OXP_ENOMEM, "out of memory");
     for (size_t i = 0; i < s->n_at; i++)
-        roles[i] = s->tail ? s->tail_roles : oxp_roles_of(g, s->follow[i + 2]);
+        roles[i] = s->tail      ? s->tail_roles
+                   : s->attends ? oxp_attention_roles(g, s->follow[i + 2])
+                                : oxp_roles_of(g, s->follow[i + 2]);
     OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
                                 oxp_shape_at(g, s->follow[0]), &seed));
     core->seed_input = g->n_inputs - 1;
@@ -310,6 +356,7 @@ static oxp_status plan_method(compile_state *s)
                      .at = s->follow + 2,
                      .roles = roles,
                      .n_at = s->n_at,
+                     .width = core->width,
                      .beside = s->n_beside ? s->follow[s->n_at + 2] : OXP_NO_VAL,
                      .out = out,
                      .guard = guard};
@@ -325,8 +372,8 @@ static oxp_status plan_method(compile_state *s)
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
     core->prob_output = s->follow[1] == OXP_NO_VAL ? SIZE_MAX : 1;
     if (s->follow[1] != OXP_NO_VAL) OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
-    for (size_t i = 0; i < s->n_at; i++)
-        OXP_TRY(add_out(s, s->follow[i + 2], out[i], guard[i], &roles[i]));
+    for (size_t i = 0; i < (s->flows ? 1 : s->n_at); i++)
+        OXP_TRY(add_out(s, s->follow[s->flows ? s->n_at + 1 : i + 2], out[i], guard[i], &roles[i]));
     core->expected_output = SIZE_MAX;
     if (task.expected == OXP_NO_VAL) return OXP_OK;
     const oxp_shape row = without_batch(oxp_shape_at(g, task.expected), core->width);
@@ -421,6 +468,8 @@ static oxp_status compile(compile_state *s)
     s->model = core->net->graph;
     s->varies = (core->params->method->flags & OXP_METHOD_FEEDS) != 0;
     s->layered = (kind->flags & OXP_METHOD_LAYER) != 0;
+    s->attends = (kind->flags & OXP_METHOD_ATTENTION) != 0;
+    s->flows = (kind->flags & OXP_METHOD_ATTENTION_FLOW) != 0;
     s->at = s->layered ? set->layers : set->wrt;
     s->n_at = s->layered ? set->n_layers : set->n_wrt;
     if (!s->layered && s->n_at == 0) {
@@ -449,7 +498,7 @@ static oxp_status compile(compile_state *s)
                     : oxp_roles_of(core->g, core->g->inputs[core->feeds[f].input]);
     const char *beside = s->n_beside ? oxp_value_of(core->g, s->follow[s->n_at + 2])->name : NULL;
     OXP_TRY(plan_method(s));
-    core->layer = s->layered && core->n_outs > 0 ? core->outs[0].tensor : beside;
+    core->layer = s->layered && !s->flows && core->n_outs > 0 ? core->outs[0].tensor : beside;
     OXP_TRY(warn(s));
     return build_program(s);
 }

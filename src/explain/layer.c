@@ -225,3 +225,12 @@ oxp_status oxp_auto_layer(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_
     *layer = layers[0];
     return OXP_OK;
 }
+
+oxp_status oxp_reads_prefix(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_val v,
+                            bool *prefix)
+{
+    layer_search s;
+    OXP_TRY(search(ctx, g, target, &s));
+    *prefix = s.mark[v] == INFLUENCE_PREFIX;
+    return OXP_OK;
+}

@@ -31,7 +31,11 @@ typedef enum oxp_method_flag {
     /* defined on layers into which batch norms are merged, optimised or not */
     OXP_METHOD_MERGED = 1 << 8,
     /* drive makes a row (per sample) for every channel of the layer, or for the `top` ones */
-    OXP_METHOD_PER_CHANNEL = 1 << 9
+    OXP_METHOD_PER_CHANNEL = 1 << 9,
+    /* with LAYER: layers are attention maps (rows, heads, queries, keys); the last when none is named */
+    OXP_METHOD_ATTENTION = 1 << 10,
+    /* with ATTENTION: the maps of all layers, first block first, give one attribution, out[0] */
+    OXP_METHOD_ATTENTION_FLOW = 1 << 11
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -126,6 +130,7 @@ struct oxp_task {
     const oxp_val *at;
     const oxp_roles *roles; /* of each */
     size_t n_at;
+    size_t width;   /* B: rows in one run */
     oxp_val beside; /* of methods with OXP_METHOD_BESIDE: the layer that helps */
     oxp_roles beside_roles;
     /* [n_at] to fill; OXP_NO_VAL: none, structurally zero (noted as a warning) */
@@ -149,7 +154,7 @@ oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val see
 /* Plans used by several methods. */
 oxp_status oxp_plan_gradient(oxp_task *t);         /* out = dY/dat */
 oxp_status oxp_plan_input_x_gradient(oxp_task *t); /* out = at . dY/dat */
-oxp_status oxp_plan_score(oxp_task *t);    /* no outputs: only the score of each row is wanted */
+oxp_status oxp_plan_score(oxp_task *t); /* no outputs: only the score of each row is wanted */
 
 /* ---- driving ---- */
 

@@ -122,7 +122,7 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
     *reduced = (oxp_reduced){.name = "none"};
     const bool layered = (kind->flags & OXP_METHOD_LAYER) != 0;
     if (layered && !oxp_param_known(&(oxp_params){.method = kind}, "channels")) {
-        reduced->is_signed = !oxp_param_bool(params, "relu");
+        reduced->is_signed = oxp_param_known(params, "relu") && !oxp_param_bool(params, "relu");
         OXP_TRY(copy_rows(ctx, arena, out, false, raw, n, reduced));
         return enlarge(ctx, arena, params, out, n, target_dims, n_dims, reduced);
     }

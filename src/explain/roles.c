@@ -108,7 +108,7 @@ static oxp_axes look_up(const oxp_graph *g, oxp_val v, int *where, int hops, int
 /* Tokens come from a patch embedding: the convolution whose output has T - prefix positions.
  * Earlier convolutions are tried first, since the embedding is the only one in a plain
  * transformer. */
-static void find_grid(const oxp_graph *g, int64_t tokens, oxp_roles *r)
+void oxp_token_grid(const oxp_graph *g, int64_t tokens, oxp_roles *r)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {
         if (g->nodes[i]->op != &oxp_op_Conv) continue;
@@ -159,6 +159,6 @@ oxp_roles oxp_roles_of(const oxp_graph *g, oxp_val v)
     for (int a = 1; a < s->rank; a++)
         if (a != r.channel) r.spatial[r.n_spatial++] = a;
     r.tokens = r.axes == OXP_AXES_FEATURES && s->rank == 3;
-    if (r.tokens) find_grid(g, s->dim[r.spatial[0]], &r);
+    if (r.tokens) oxp_token_grid(g, s->dim[r.spatial[0]], &r);
     return r;
 }

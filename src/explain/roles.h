@@ -16,4 +16,18 @@ oxp_status oxp_auto_layer(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_
 oxp_status oxp_layer_candidates(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_val **layers,
                                 size_t *n);
 
+/* ---- attention (attention.c) ---- */
+
+/* The attention maps that the target depends on, in the order of computation; in ctx->scratch.
+ * OXP_EINVAL when the model has none, or some that are not one matrix per head and row. */
+oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, size_t width,
+                              oxp_val **maps, size_t *n);
+/* The keys of a map as tokens: how many precede the grid, and what the rest unfolds to. */
+oxp_roles oxp_attention_roles(const oxp_graph *g, oxp_val map);
+/* Does v reach the target only through the first tokens (a class token)? */
+oxp_status oxp_reads_prefix(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_val v,
+                            bool *prefix);
+/* The grid of a sequence of this many tokens, found from the patch embedding: fills prefix, n_grid and grid. */
+void oxp_token_grid(const oxp_graph *g, int64_t tokens, oxp_roles *r);
+
 #endif

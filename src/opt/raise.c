@@ -33,7 +33,7 @@ static const pattern wholes[] = {
     {oxp_raise_hard_sigmoid, emit_plain},
     {oxp_raise_log_softmax, emit_plain},
     {oxp_raise_group_norm, oxp_emit_group_norm},
-    {oxp_raise_attention, oxp_emit_attention},
+    {oxp_raise_attention, oxp_emit_attention}, /* last: oxp_opt_raise_open leaves it out */
 };
 
 typedef struct found {
@@ -86,7 +86,7 @@ static oxp_status sweep(oxp_pass *pass, const pattern *patterns, size_t n)
     return oxp_rewrite_end(&rw);
 }
 
-oxp_status oxp_opt_raise(oxp_pass *pass)
+static oxp_status raise(oxp_pass *pass, size_t n_wholes)
 {
     OXP_TRY(sweep(pass, parts, OXP_COUNT(parts)));
     bool *keep = OXP_NEW(pass->ctx->scratch, bool, pass->out->n_values);
@@ -94,8 +94,18 @@ oxp_status oxp_opt_raise(oxp_pass *pass)
     for (size_t v = 1; pass->keep && v < pass->in->n_values; v++)
         if (pass->keep[v]) keep[pass->map[v]] = true;
     oxp_pass second = {.ctx = pass->ctx, .arena = pass->arena, .in = pass->out, .keep = keep};
-    OXP_TRY(sweep(&second, wholes, OXP_COUNT(wholes)));
+    OXP_TRY(sweep(&second, wholes, n_wholes));
     for (size_t v = 1; v < pass->in->n_values; v++) pass->map[v] = second.map[pass->map[v]];
     pass->out = second.out;
     return OXP_OK;
+}
+
+oxp_status oxp_opt_raise(oxp_pass *pass)
+{
+    return raise(pass, OXP_COUNT(wholes));
+}
+
+oxp_status oxp_opt_raise_open(oxp_pass *pass)
+{
+    return raise(pass, OXP_COUNT(wholes) - 1);
 }

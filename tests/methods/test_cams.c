@@ -267,6 +267,8 @@ static void every_kind_of_layer(void **state)
             const test_ask ask = {.method = m->info.name};
             if (m == &oxp_method_cam && kinds[k].tokens) /* a class token is not an average */
                 test_explain_fails(t, &ask, &x, 1, OXP_EUNSUPPORTED);
+            else if ((m->flags & OXP_METHOD_ATTENTION) && !kinds[k].tokens)
+                test_explain_fails(t, &ask, &x, 1, OXP_EINVAL);
             else if (m->flags & OXP_METHOD_LAYER)
                 check_kind(t, &x, kinds[k].axes, m);
         }

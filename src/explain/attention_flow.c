@@ -1,0 +1,201 @@
+/* attention_flow.c - what flows through the attention of all layers: rollout, gradient rollout, and
+ * the rules of Chefer et al. for self-attention (TMME).
+ *
+ * Each is a product of one matrix per layer, from the last to the first, of which the row q is
+ * wanted: r = q M_L ... M_1. The identity in M stands for the residual connection. */
+#include "explain/attention.h"
+
+#include "ops/ops.h"
+
+typedef oxp_val (*step_fn)(oxp_task *t, oxp_val r, oxp_val a);
+
+/* The maps must be square, of one size, and each must build on the one before. */
+static oxp_status check_chain(oxp_task *t)
+{
+    const oxp_graph *g = t->b->g;
+    const oxp_shape *first = oxp_shape_at(g, t->at[0]);
+    for (size_t i = 0; i < t->n_at; i++) {
+        const oxp_value *v = oxp_value_of(g, t->at[i]);
+        const char *name = v->name ? v->name : "?";
+        const int rank = v->shape.rank;
+        char text[OXP_SHAPE_TEXT];
+        OXP_FAIL_IF(t->ctx,
+                    v->shape.dim[rank - 1] != v->shape.dim[rank - 2] ||
+                        v->shape.dim[rank - 1] != first->dim[first->rank - 1],
+                    OXP_EINVAL,
+                    "the attention map '%s' of shape %s does not continue the %lld tokens of the "
+                    "first: name the maps of one encoder with --layer",
+                    name, oxp_shape_text(&v->shape, text), (long long)first->dim[first->rank - 1]);
+        if (i == 0) continue;
+        const bool *after = oxp_reach_down(g, t->ctx->scratch, &t->at[i - 1], 1);
+        OXP_NOMEM_IF(t->ctx, after);
+        const char *before = oxp_value_of(g, t->at[i - 1])->name;
+        OXP_FAIL_IF(t->ctx, !after[t->at[i]], OXP_EINVAL,
+                    "the attention map '%s' does not build on '%s': name the maps of one encoder "
+                    "with --layer",
+                    name, before ? before : "?");
+    }
+    return OXP_OK;
+}
+
+/* r = q, then r = step(r, a_l) from the last layer to the first */
+static oxp_status flow(oxp_task *t, const oxp_val *a, step_fn step)
+{
+    oxp_val r, query;
+    OXP_TRY(oxp_attention_query(t, &query));
+    r = query;
+    for (size_t l = t->n_at; l-- > 0;)
+        if (a[l] != OXP_NO_VAL) r = step(t, r, a[l]);
+    const bool none = r == query;
+    if (!none && oxp_param_known(t->params, "self") && !oxp_param_bool(t->params, "self"))
+        r = oxp_attention_others(t, r, query);
+    t->out[0] = none ? OXP_NO_VAL : oxp_attention_tokens(t, r);
+    return t->b->status;
+}
+
+/* r M, M = D^-1 (a + I), D the row sums of a + I: r' = (r / D) a + r / D. vit-explain divides the
+ * columns by D instead: r' = (r a + r) / D. */
+static oxp_val rollout_step(oxp_task *t, oxp_val r, oxp_val a)
+{
+    oxp_build *b = t->b;
+    const int64_t keys = 2;
+    const oxp_shape *s = oxp_b_shape(b, a);
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    const oxp_shape as_row = {.rank = 3, .dim = {s->dim[0], 1, s->dim[1]}};
+    oxp_val sums = oxp_b_reshape(b, oxp_b_reduce_sum(b, a, &keys, 1, true), &as_row);
+    sums = oxp_b_add(b, sums, oxp_b_scalar(b, 1.0));
+    if (oxp_param_is(t->params, "normalise", "columns"))
+        return oxp_b_div(b, oxp_b_add(b, oxp_b_matmul(b, r, a), r), sums);
+    r = oxp_b_div(b, r, sums);
+    return oxp_b_add(b, oxp_b_matmul(b, r, a), r);
+}
+
+/* r (I + a) */
+static oxp_val tmme_step(oxp_task *t, oxp_val r, oxp_val a)
+{
+    return oxp_b_add(t->b, oxp_b_matmul(t->b, r, a), r);
+}
+
+static oxp_status plan_rollout(oxp_task *t)
+{
+    OXP_TRY(check_chain(t));
+    for (size_t l = 0; l < t->n_at; l++)
+        t->out[l] = oxp_attention_fuse(t, oxp_attention_heads(t, t->at[l]));
+    return flow(t, t->out, rollout_step);
+}
+
+/* g . A per head (N,heads,T,T), of every layer; OXP_NO_VAL where the adjoint is zero. */
+static oxp_status weighted(oxp_task *t)
+{
+    OXP_TRY(check_chain(t));
+    OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
+    for (size_t l = 0; l < t->n_at; l++)
+        if (t->out[l] != OXP_NO_VAL)
+            t->out[l] = oxp_attention_heads(t, oxp_b_mul(t->b, t->at[l], t->out[l]));
+    return t->b->status;
+}
+
+/* a = relu(mean_h g . A) */
+static oxp_status plan_gradient_rollout(oxp_task *t)
+{
+    OXP_TRY(weighted(t));
+    for (size_t l = 0; l < t->n_at; l++)
+        if (t->out[l] != OXP_NO_VAL)
+            t->out[l] = oxp_b_unary(t->b, &oxp_op_Relu, oxp_attention_fuse(t, t->out[l]));
+    return flow(t, t->out, rollout_step);
+}
+
+/* a = mean_h relu(g . A) */
+static oxp_status plan_tmme(oxp_task *t)
+{
+    OXP_TRY(weighted(t));
+    const int64_t heads = 1;
+    for (size_t l = 0; l < t->n_at; l++)
+        if (t->out[l] != OXP_NO_VAL)
+            t->out[l] = oxp_b_reduce_mean(t->b, oxp_b_unary(t->b, &oxp_op_Relu, t->out[l]), &heads,
+                                          1, false);
+    return flow(t, t->out, tmme_step);
+}
+
+#define NORMALISE                                                                               \
+    {                                                                                           \
+        "normalise", "divide rows by their sums, or columns by the sums of rows (vit-explain)", \
+            OXP_PARAM_CHOICE, 0, 0, "rows", "rows,columns"                                      \
+    }
+
+static const oxp_param_info rollout_params[] = {
+    OXP_ATTENTION_HEADS,
+    NORMALISE,
+    OXP_ATTENTION_QUERY,
+    OXP_CAM_UPSAMPLE,
+};
+
+static const oxp_param_info tmme_params[] = {
+    {"self", "keep the relevance that the token shown has for itself, 1 from the start",
+     OXP_PARAM_BOOL, 0, 1, "false", NULL},
+    OXP_ATTENTION_QUERY,
+    OXP_CAM_UPSAMPLE,
+};
+
+const oxp_method oxp_method_attention_rollout = {
+    .info = {.name = "attention-rollout",
+             .title = "Attention rollout",
+             .param_count = OXP_COUNT(rollout_params),
+             .needs_layer = 1,
+             .sentence = "How the attention of all layers, residuals included, mixes the tokens "
+                         "into the one that the target reads.",
+             .definition = "the read row of M_L ... M_1, M = A/2 + I/2 with rows normalised, A = "
+                           "mean_h A_h",
+             .paper = "Abnar, Zuidema 2020, arXiv:2005.00928",
+             .equals = "Transformer-Explainability generate_rollout; vit-explain with "
+                       "normalise=columns and discard_ratio=0",
+             .cost = "1 forward",
+             .weakness = "not specific to a class; ignores values and feed-forward layers"},
+    .params = rollout_params,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_ATTENTION | OXP_METHOD_ATTENTION_FLOW,
+    .channels = OXP_CHANNELS_NONE,
+    .features = OXP_CHANNELS_NONE,
+    .plan = plan_rollout,
+};
+
+const oxp_method oxp_method_gradient_rollout = {
+    .info = {.name = "gradient-rollout",
+             .title = "Gradient rollout",
+             .param_count = OXP_COUNT(rollout_params),
+             .needs_layer = 1,
+             .sentence = "Attention rollout of the attention that raises the score.",
+             .definition = "attention rollout with relu(mean_h g_h . A_h) in place of mean_h A_h",
+             .paper = "Gildenblat 2020, github.com/jacobgil/vit-explain (gradient attention "
+                      "rollout)",
+             .equals = "vit-explain VITAttentionGradRollout with normalise=columns and "
+                       "discard_ratio=0",
+             .cost = "1 forward, backward down to the first attention",
+             .weakness = "gradients are small beside the identity, so layers far from the score "
+                         "hardly count"},
+    .params = rollout_params,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_ATTENTION | OXP_METHOD_ATTENTION_FLOW,
+    .channels = OXP_CHANNELS_NONE,
+    .features = OXP_CHANNELS_NONE,
+    .plan = plan_gradient_rollout,
+};
+
+const oxp_method oxp_method_tmme = {
+    .info = {.name = "tmme",
+             .title = "TMME relevance",
+             .param_count = OXP_COUNT(tmme_params),
+             .needs_layer = 1,
+             .sentence = "Relevance carried through all layers by the attention that raises the "
+                         "score.",
+             .definition =
+                 "the read row of (I + a_L) ... (I + a_1) without its own entry, a = mean_h "
+                 "relu(g_h . A_h)",
+             .paper = "Chefer, Gur, Wolf 2021, arXiv:2103.15679 (self-attention, rules 5-7)",
+             .equals = "Transformer-MM-Explainability's ViT notebook before its normalisation",
+             .cost = "1 forward, backward down to the first attention",
+             .weakness = "positive evidence only; ignores values and feed-forward layers"},
+    .params = tmme_params,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_ATTENTION | OXP_METHOD_ATTENTION_FLOW,
+    .channels = OXP_CHANNELS_NONE,
+    .features = OXP_CHANNELS_NONE,
+    .plan = plan_tmme,
+};
