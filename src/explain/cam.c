@@ -24,6 +24,7 @@ oxp_cam oxp_cam_of(oxp_task *t, size_t i, oxp_val adjoint)
 
 oxp_val oxp_cam_map(oxp_task *t, const oxp_cam *c, oxp_val x)
 {
+    if (oxp_param_bool(t->params, "eigen")) return x;
     const oxp_val map = oxp_b_reduce_sum(t->b, x, &c->channel, 1, false);
     return oxp_param_bool(t->params, "relu") ? oxp_b_unary(t->b, &oxp_op_Relu, map) : map;
 }
@@ -105,6 +106,16 @@ oxp_status oxp_cam_positions(oxp_finish *f, oxp_cam_rows *rows)
     return OXP_OK;
 }
 
+oxp_status oxp_cam_finish(oxp_finish *f)
+{
+    if (oxp_param_bool(f->params, "eigen")) return oxp_cam_finish_component(f);
+    f->out_shape = f->in_shape;
+    f->out = oxp_arena_memdup(f->arena, f->in,
+                              (size_t)oxp_shape_elements(&f->in_shape) * sizeof(double));
+    OXP_NOMEM_IF(f->ctx, f->out);
+    return OXP_OK;
+}
+
 oxp_status oxp_cam_finish_sum(oxp_finish *f)
 {
     oxp_cam_rows rows;
@@ -178,6 +189,7 @@ static const oxp_param_info cam_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("mean"),
+    OXP_CAM_EIGEN,
 };
 
 #define VARIANT                                                                                   \
@@ -188,17 +200,11 @@ static const oxp_param_info cam_params[] = {
     }
 
 static const oxp_param_info plus_params[] = {
-    OXP_CAM_RELU("true"),
-    OXP_CAM_UPSAMPLE,
-    OXP_CAM_JOIN("mean"),
-    VARIANT,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_JOIN("mean"), OXP_CAM_EIGEN, VARIANT,
 };
 
 static const oxp_param_info refine_params[] = {
-    OXP_CAM_RELU("true"),
-    OXP_CAM_UPSAMPLE,
-    OXP_CAM_JOIN("product"),
-    VARIANT,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_JOIN("product"), OXP_CAM_EIGEN, VARIANT,
 };
 
 #define GUARD                                                                                  \
@@ -224,6 +230,7 @@ const oxp_method oxp_method_grad_cam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_grad_cam,
+    .finish = oxp_cam_finish,
 };
 
 const oxp_method oxp_method_grad_cam_pp = {
@@ -245,6 +252,7 @@ const oxp_method oxp_method_grad_cam_pp = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_grad_cam_pp,
+    .finish = oxp_cam_finish,
     .guard = GUARD,
 };
 
@@ -269,5 +277,6 @@ const oxp_method oxp_method_refine_cam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_grad_cam_pp,
+    .finish = oxp_cam_finish,
     .guard = GUARD,
 };

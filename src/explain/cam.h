@@ -18,6 +18,11 @@
         "upsample", "how the map reaches the input's resolution", OXP_PARAM_CHOICE, 0, 0, \
             "linear", "linear,nearest,none"                                               \
     }
+#define OXP_CAM_EIGEN                                                                           \
+    {                                                                                           \
+        "eigen", "channels are not added: their first principal component is taken (smoother)", \
+            OXP_PARAM_BOOL, 0, 1, "false", NULL                                                 \
+    }
 #define OXP_CAM_JOIN(join_default)                                                     \
     {                                                                                  \
         "join", "how maps of several layers, each divided by its maximum, become one", \
@@ -34,7 +39,7 @@ typedef struct oxp_cam {
 /* The layer must have channels and positions: a named tensor may have neither. */
 oxp_status oxp_cam_check(oxp_task *t, size_t i);
 oxp_cam oxp_cam_of(oxp_task *t, size_t i, oxp_val adjoint);
-/* sum over channels of x, rectified if asked for */
+/* sum over channels of x, rectified if asked for; with eigen=true x itself, for oxp_cam_finish */
 oxp_val oxp_cam_map(oxp_task *t, const oxp_cam *c, oxp_val x);
 /* Over positions, axes kept. */
 oxp_val oxp_cam_sum(oxp_task *t, const oxp_cam *c, oxp_val x);
@@ -58,6 +63,10 @@ typedef struct oxp_cam_rows {
     double *at; /* [positions][channels] */
 } oxp_cam_rows;
 oxp_status oxp_cam_positions(oxp_finish *f, oxp_cam_rows *rows);
+/* finish for maps by oxp_cam_map */
+oxp_status oxp_cam_finish(oxp_finish *f);
+/* finish: out = the first principal component of a row's channels, EigenCAM's way */
+oxp_status oxp_cam_finish_component(oxp_finish *f);
 /* finish: out = sum over channels, rectified if asked for */
 oxp_status oxp_cam_finish_sum(oxp_finish *f);
 

@@ -54,7 +54,7 @@ static double inner(const double *x, const double *y, size_t n, size_t stride)
 }
 
 /* X v by the smaller of X^T X (then v is its eigenvector) and X X^T (then sigma u = X v is). */
-static oxp_status finish_eigen(oxp_finish *f)
+oxp_status oxp_cam_finish_component(oxp_finish *f)
 {
     oxp_cam_rows x;
     double *gram, *vector, value;
@@ -175,7 +175,7 @@ const oxp_method oxp_method_eigencam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_activation,
-    .finish = finish_eigen,
+    .finish = oxp_cam_finish_component,
 };
 
 const oxp_method oxp_method_eigengradcam = {
@@ -196,7 +196,7 @@ const oxp_method oxp_method_eigengradcam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_product,
-    .finish = finish_eigen,
+    .finish = oxp_cam_finish_component,
 };
 
 const oxp_method oxp_method_kpca_cam = {

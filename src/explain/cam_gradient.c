@@ -66,18 +66,21 @@ static const oxp_param_info params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("mean"),
+    OXP_CAM_EIGEN,
 };
 
 static const oxp_param_info layercam_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("tanh-max"),
+    OXP_CAM_EIGEN,
 };
 
 static const oxp_param_info xgradcam_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("mean"),
+    OXP_CAM_EIGEN,
     {"variant", "the paper's weights, or pytorch-grad-cam's with 1e-7 below", OXP_PARAM_CHOICE, 0,
      0, "paper", "paper,pgc"},
 };
@@ -101,6 +104,7 @@ const oxp_method oxp_method_hirescam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_hirescam,
+    .finish = oxp_cam_finish,
 };
 
 const oxp_method oxp_method_gradcam_elementwise = {
@@ -119,6 +123,7 @@ const oxp_method oxp_method_gradcam_elementwise = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_elementwise,
+    .finish = oxp_cam_finish,
 };
 
 const oxp_method oxp_method_layercam = {
@@ -139,6 +144,7 @@ const oxp_method oxp_method_layercam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_layercam,
+    .finish = oxp_cam_finish,
 };
 
 const oxp_method oxp_method_xgradcam = {
@@ -158,4 +164,5 @@ const oxp_method oxp_method_xgradcam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_xgradcam,
+    .finish = oxp_cam_finish,
 };

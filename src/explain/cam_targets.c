@@ -137,6 +137,7 @@ static const oxp_param_info finer_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("mean"),
+    OXP_CAM_EIGEN,
     {"alpha", "how much of the other classes' scores is taken away", OXP_PARAM_FLOAT, 0, 1e6, "1",
      NULL},
     {"references", "how many classes of nearest score to compare with; a contrast replaces them",
@@ -147,6 +148,7 @@ static const oxp_param_info shapley_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
     OXP_CAM_JOIN("mean"),
+    OXP_CAM_EIGEN,
     {"score", "what is differentiated: the target's logit plus its log-softmax, or the logit alone",
      OXP_PARAM_CHOICE, 0, 0, "logit+log-softmax", "logit+log-softmax,logit"},
 };
@@ -168,6 +170,7 @@ const oxp_method oxp_method_finer_cam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_finer,
+    .finish = oxp_cam_finish,
 };
 
 const oxp_method oxp_method_shapley_cam = {
@@ -190,4 +193,5 @@ const oxp_method oxp_method_shapley_cam = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_shapley,
+    .finish = oxp_cam_finish,
 };

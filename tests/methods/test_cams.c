@@ -120,6 +120,15 @@ static const cam_case cases[] = {
      4,
      {0, 16.0 / (77 + 1e-8), 124.0 / (77 + 1e-8) + 6.0 / (-19 + 1e-8),
       160.0 / (77 + 1e-8) + 15.0 / (-19 + 1e-8)}},
+    /* the component of g A is EigenGradCAM's, of A in another basis */
+    {"hirescam, eigen",
+     {.method = "hirescam", .layers = {"relu1"}, .params = {"eigen=true", "relu=false"}},
+     4,
+     {-19.44189968839746, -15.654903706143765, 11.839154627306687, 23.257648767234535}},
+    {"layercam, eigen",
+     {.method = "layercam", .layers = {"relu1"}, .params = {"eigen=true"}},
+     4,
+     {0, 0, 12.25, 21.25}},
 };
 
 static void run_cases(bool fused, double tolerance)
