@@ -7,7 +7,7 @@
 
 /* Where every arena allocation is a block of its own there are thousands: some are left out. */
 #ifdef OXP_ARENA_DEBUG
-enum { STEP = 7 };
+enum { STEP = 11 };
 #else
 enum { STEP = 1 };
 #endif

@@ -73,18 +73,20 @@ static void try_model(const char *path, const char *what, const question *asked)
         fail_msg("%s: used %zu bytes, the limit was %d", path, a.most, (int)LIMIT);
 }
 
-/* Other methods than saliency may refuse what is lawful: they want a layer, or have no rule. */
+/* Methods other than saliency may refuse what is lawful: they want a layer, or have no rule. They
+ * are not asked about what cannot be opened. */
 static void each_row(const char *folder, question q)
 {
     char *path = oxp_test_path(HOSTILE, "expected.tsv");
     char *rows = (char *)oxp_test_read(path, NULL), *rest = NULL;
     int count = 0;
     for (char *row = strtok_r(rows, "\n", &rest); row; row = strtok_r(NULL, "\n", &rest)) {
-        char name[80], what[64], file[4096];
-        assert_int_equal(sscanf(row, "%79[^\t]\t%*[^\t]\t%63[^\t]", name, what), 2);
+        char name[80], when[8], what[64], file[4096];
+        assert_int_equal(sscanf(row, "%79[^\t]\t%7[^\t]\t%63[^\t]", name, when, what), 3);
+        count++;
+        if (strcmp(when, "load") == 0 && strcmp(q.method, "saliency") != 0) continue;
         snprintf(file, sizeof file, "%s/%s.onnx", folder, name);
         try_model(file, what, &q);
-        count++;
     }
     assert_true(count > 150);
     free(rows);
