@@ -180,9 +180,12 @@ static oxp_status find_score(compile_state *s)
     oxp_core *core = s->core;
     oxp_build b;
     oxp_build_init(&b, s->ctx, core->g);
-    const bool named = core->settings->target_tensor != OXP_NO_VAL;
-    OXP_TRY(
-        oxp_score_find(&b, s->follow[0], core->settings->space, named, core->width, &core->score));
+    const bool named = core->settings->target_tensor != OXP_NO_VAL,
+               probability = (core->params->method->flags & OXP_METHOD_PROBABILITY) != 0;
+    const oxp_space space = probability && core->settings->space == OXP_SPACE_LOGIT
+                                ? OXP_SPACE_PROB
+                                : core->settings->space;
+    OXP_TRY(oxp_score_find(&b, s->follow[0], space, named, core->width, &core->score));
     add_note(core, core->score.note);
     const oxp_shape *shape = oxp_shape_at(core->g, core->score.target);
     char text[OXP_SHAPE_TEXT];

@@ -69,11 +69,13 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     oxp_roles *roles = OXP_NEW(arena, oxp_roles, core->n_feeds);
     bool *varied = OXP_NEW(arena, bool, core->n_feeds);
     int *out_of = OXP_NEW(arena, int, core->n_feeds);
-    OXP_FAIL_IF(ctx, !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
+    const char **name = OXP_NEW(arena, const char *, core->n_feeds);
+    OXP_FAIL_IF(ctx, !name || !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
                 "out of memory");
     OXP_TRY(input_rows(ctx, arena, s, inputs, d->n_items, &given));
     for (size_t f = 0; f < core->n_feeds; f++) {
         count[f] = core->feeds[f].count;
+        name[f] = core->feeds[f].input == SIZE_MAX ? NULL : core->feeds[f].name;
         row[f] = core->feeds[f].row;
         roles[f] = core->feeds[f].roles;
         varied[f] = core->feeds[f].varied;
@@ -86,6 +88,7 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     d->n_feeds = core->n_feeds;
     d->feed = feed;
     d->count = count;
+    d->feed_name = name;
     d->row_shape = row;
     d->feed_roles = roles;
     d->varied = varied;

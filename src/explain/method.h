@@ -35,7 +35,9 @@ typedef enum oxp_method_flag {
     /* with LAYER: layers are attention maps (rows, heads, queries, keys); the last when none is named */
     OXP_METHOD_ATTENTION = 1 << 10,
     /* with ATTENTION: the maps of all layers, first block first, give one attribution, out[0] */
-    OXP_METHOD_ATTENTION_FLOW = 1 << 11
+    OXP_METHOD_ATTENTION_FLOW = 1 << 11,
+    /* scores are probabilities unless another space was asked for */
+    OXP_METHOD_PROBABILITY = 1 << 12
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -170,11 +172,12 @@ struct oxp_drive {
     size_t n_items;
     /* tensors fed: per feed, the data of all items, count elements each */
     size_t n_feeds;
-    const int64_t *count;       /* [n_feeds] elements per row */
-    const oxp_shape *row_shape; /* [n_feeds] shape of one row, the batch axis dropped */
-    double *const *feed;        /* [n_feeds][n_items * count] */
-    const bool *varied;         /* [n_feeds] is attributed to: methods change only these */
-    const int *out_of_feed;     /* [n_feeds] index of its attribution, -1: none */
+    const char *const *feed_name; /* [n_feeds] NULL: no name, or its data is guarded */
+    const int64_t *count;         /* [n_feeds] elements per row */
+    const oxp_shape *row_shape;   /* [n_feeds] shape of one row, the batch axis dropped */
+    double *const *feed;          /* [n_feeds][n_items * count] */
+    const bool *varied;           /* [n_feeds] is attributed to: methods change only these */
+    const int *out_of_feed;       /* [n_feeds] index of its attribution, -1: none */
     /* [n_feeds]: axes count as in the full tensor, batch axis included */
     const oxp_roles *feed_roles;
     const oxp_target *target, *contrast;

@@ -351,6 +351,71 @@ static const path_case cases[] = {
        5.056717002206668, 6.108471751422861, 6.617302152916871, 9.988082632255946,
        11.417395671888286, 12.533231763149644, 2.658197291407483}},
      0},
+    /* captum's FeatureAblation tests */
+    {"ablation",
+     "multi_layer",
+     {.method = "feature-ablation"},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{80, 200, 120}},
+     0},
+    {"ablation near the kink",
+     "multi_layer",
+     {.method = "feature-ablation"},
+     1,
+     {{2, 10, 3}},
+     TABLE3,
+     3,
+     {{8, 35, 12}},
+     0},
+    {"ablation of groups",
+     "multi_layer",
+     {.method = "feature-ablation", .params = {"groups=0,0,1"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{280, 280, 120}},
+     0},
+    {"ablation of groups to 4",
+     "multi_layer",
+     {.method = "feature-ablation", .params = {"groups=0,0,1", "baseline=4"}},
+     1,
+     {{20, 50, 30}},
+     TABLE3,
+     3,
+     {{248, 248, 104}},
+     0},
+    {"ablation of one patch",
+     "oracle_conv",
+     {.method = "feature-ablation", .params = {"patch=4"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54}},
+     0},
+    {"ablation of the channel",
+     "oracle_conv",
+     {.method = "feature-ablation", .params = {"groups=channels"}},
+     1,
+     LADDER,
+     LETTERS,
+     16,
+     {{54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54, 54}},
+     0},
+    /* p1 - p0 = tanh((x2 - x1) / 2): tanh 0.5 - tanh 1.5, tanh 0.5 + tanh 1 */
+    {"contrastive erasure",
+     "lrp_skip",
+     {.method = "contrastive-erasure", .target = 1, .contrast = true, .contrast_class = 0},
+     1,
+     {{2, 3}},
+     {{1, 2}},
+     2,
+     {{-0.44303109638485666, 1.2237113132157746}},
+     0},
 };
 
 static void run_case(const path_case *c, bool fused)
@@ -490,6 +555,8 @@ static void items_stay_apart(void **state)
         {{.method = "conductance", .layers = {"relu2"}, .target = 1}, false},
         {{.method = "guided-ig", .params = {"steps=20"}, .target = 1}, false},
         {{.method = "blur-ig", .params = {"steps=10", "max-sigma=5"}, .target = 1}, false},
+        {{.method = "feature-ablation", .target = 1}, false},
+        {{.method = "contrastive-erasure", .params = {"patch=4"}, .target = 1}, false},
         {{.method = "sobel", .target = 1}, false},
         {{.method = "random", .target = 1}, true},
         {{.method = "vargrad", .params = {"samples=11"}, .target = 1}, true},
@@ -530,6 +597,83 @@ static void conductance_adds_up(void **state)
     test_net_close(t);
 }
 
+/* Leads of the tokens 1.5, 1, -0.5 with their places (0.5 each), p1 - p0 = tanh(lead / 2). Masked
+ * tokens lose both; replaced ones keep their place. */
+static void tokens_are_erased_by_the_mask(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "masked_tokens.onnx");
+    const oxp_tensor x[2] = {test_npy(t, TOY "masked_tokens.io/input__ids.npy"),
+                             test_npy(t, TOY "masked_tokens.io/input__attention_mask.npy")};
+    for (int k = 0; k < 4; k++) {
+        const bool masked = k < 2;
+        const double full = tanh(1.0), place = masked ? 0.5 : 0.0;
+        const double want[3] = {full - tanh((2.0 - 1.0 - place) / 2),
+                                full - tanh((2.0 - 0.5 - place) / 2),
+                                full - tanh((2.0 + 1.0 - place) / 2)};
+        const test_ask ask = {.method = "contrastive-erasure",
+                              .params = {masked ? "remove=auto" : "remove=replace"},
+                              .target = 1,
+                              .contrast = true,
+                              .contrast_class = 0,
+                              .fused = k % 2 == 1};
+        const oxp_explanation e = test_explain(t, &ask, x, 2);
+        assert_int_equal(e.n_maps, 1);
+        test_close_to(&e.maps[0].map, want, 3, 1e-6, ask.params[0]); /* maps are float */
+        assert_string_equal(e.space, "prob");
+    }
+    test_explain_fails(t, &(test_ask){.method = "feature-ablation", .params = {"groups=0,1"}}, x, 2,
+                       OXP_EINVAL);
+    assert_non_null(strstr(t->error.message, "lists 2 labels"));
+    test_net_close(t);
+}
+
+/* XRAI moves integrated gradients about but keeps their sum; a region's pixels share one value. */
+static void regions_keep_the_sum(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    const char *const baselines[2] = {"baseline=min", "baseline=max"};
+    oxp_explanation e[2];
+    for (int k = 0; k < 2; k++)
+        e[k] = test_explain(t,
+                            &(test_ask){.method = "integrated-gradients",
+                                        .params = {baselines[k], "steps=100"},
+                                        .target = 1},
+                            &x, 1);
+    const int64_t channels = x.shape.dim[1], pixels = x.shape.dim[2] * x.shape.dim[3];
+    for (int fused = 0; fused < 2; fused++) {
+        const oxp_explanation regions =
+            test_explain(t,
+                         &(test_ask){.method = "xrai",
+                                     .params = {"min-diff=10", "dilation=1"},
+                                     .target = 1,
+                                     .fused = fused == 1},
+                         &x, 1);
+        for (int64_t item = 0; item < x.shape.dim[0]; item++) {
+            double want = 0.0, got = 0.0, last = 0.0;
+            int64_t values = 0;
+            for (int64_t p = 0; p < pixels; p++) {
+                double most = -(double)INFINITY;
+                for (int64_t c = 0; c < channels; c++) {
+                    const int64_t at = (item * channels + c) * pixels + p;
+                    most = fmax(most, 0.5 * (oxp_tensor_get(&e[0].maps[0].raw, at) +
+                                             oxp_tensor_get(&e[1].maps[0].raw, at)));
+                }
+                want += most;
+                const double v = oxp_tensor_get(&regions.maps[0].map, item * pixels + p);
+                got += v;
+                values += !(fabs(v - last) <= 0.0);
+                last = v;
+            }
+            assert_true(fabs(got - want) < 1e-4 * (fabs(want) + 1e-3 * (double)pixels));
+            assert_true(values > 1 && values < pixels / 2);
+        }
+    }
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +684,8 @@ int main(void)
         cmocka_unit_test(baselines_add_up),
         cmocka_unit_test(items_stay_apart),
         cmocka_unit_test(conductance_adds_up),
+        cmocka_unit_test(tokens_are_erased_by_the_mask),
+        cmocka_unit_test(regions_keep_the_sum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,11 +50,14 @@ static bool try_explain(spelling *s, const oxp_method *m, bool fused, oxp_explan
     oxp_settings set = {.method = m, .double_precision = !fused, .top_k = 1};
     /* LRP divides by outputs: its default stabiliser amplifies float rounding where one happens
      * to be near zero. */
-    const char *given[] = {m == &oxp_method_lrp ? "epsilon=0.1" : "samples=2"};
-    if (m == &oxp_method_lrp || oxp_param_known(&(oxp_params){.method = m}, "samples")) {
-        set.params = given;
-        set.n_params = 1;
-    }
+    const char *given[4];
+    if (m == &oxp_method_lrp) given[set.n_params++] = "epsilon=0.1";
+    static const char *const fewer[][2] = {
+        {"samples", "samples=2"}, {"steps", "steps=9"}, {"side", "side=24"}};
+    for (size_t i = 0; i < OXP_COUNT(fewer); i++)
+        if (oxp_param_known(&(oxp_params){.method = m}, fewer[i][0]))
+            given[set.n_params++] = fewer[i][1];
+    set.params = given;
     const oxp_target target = {OXP_TARGET_CLASS, 1}, other = {OXP_TARGET_CLASS, 0};
     oxp_session *session;
     oxp_arena_reset(s->t->scratch);

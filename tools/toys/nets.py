@@ -221,6 +221,27 @@ def weighted_square(name, inside):
     return n
 
 
+def masked_tokens():
+    """Three tokens: sum of (embedding + place) where attention_mask is 1."""
+    n = Net("masked_tokens")
+    n.input("ids", np.int64([[1, 2, 3]]), ["N", 3])
+    n.input("attention_mask", np.int64([[1, 1, 1]]), ["N", 3])
+    n.const("table", [[0, 0], [1, 2], [0, 0.5], [2, 1]])
+    n.const("place", [[0, 0.5]] * 3)
+    n.ints("last", 2)
+    n.ints("tokens", 1)
+    n.node("Gather", "table,ids", "embed")
+    n.node("Add", "embed,place", "placed")
+    n.node("Cast", "attention_mask", "kept", to=1)
+    n.node("Unsqueeze", "kept,last", "column")
+    n.node("Mul", "placed,column", "masked")
+    n.const("head", np.eye(2))  # says that the last axis holds features
+    n.node("MatMul", "masked,head", "scores")
+    n.node("ReduceSum", "scores,tokens", "logits", keepdims=0)
+    n.output("logits", dims=["N", 2])
+    return n
+
+
 def all_nets():
     ones = np.ones((3, 3))
     negative = 2 * ones
@@ -241,6 +262,7 @@ def all_nets():
         lrp_maxpool1d(),
         lrp_maxpool2d(),
         shared_scale(),
+        masked_tokens(),
         weighted_square("square_of_sum", True),
         weighted_square("sum_of_squares", False),
         cnn("cnn1d", 1, [24]),
