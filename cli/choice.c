@@ -141,6 +141,13 @@ void tell_notes(const cli *c, choice *ch, const oxp_result *r)
     }
 }
 
+/* Packed weights of a compiled method take memory: it goes as soon as nothing needs it. */
+void drop_explainer(choice *ch, size_t at)
+{
+    oxp_explainer_free(ch->explainers[at]);
+    ch->explainers[at] = NULL;
+}
+
 void drop_choice(choice *ch)
 {
     for (size_t i = 0; i < ch->names.n; i++) oxp_explainer_free(ch->explainers[i]);

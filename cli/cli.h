@@ -84,6 +84,7 @@ oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t 
  * is the error. */
 int pass_over(const cli *c, choice *ch, size_t at, const oxp_error *error);
 void tell_notes(const cli *c, choice *ch, const oxp_result *r); /* each once */
+void drop_explainer(choice *ch, size_t at);
 void drop_choice(choice *ch);
 
 void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to);

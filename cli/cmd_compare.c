@@ -24,6 +24,7 @@ static int add_panel(const cli *c, const subject *s, choice *ch, size_t at, pane
         print_top(s, p->v[0], 0, c->out && strcmp(c->out, "-") == 0 ? stderr : stdout);
     tell_notes(c, ch, p->v[p->n]);
     p->n++;
+    drop_explainer(ch, at);
     return EXIT_DONE;
 }
 

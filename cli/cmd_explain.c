@@ -185,9 +185,11 @@ static int explain_one(const cli *c, subject *s, size_t first, choice *ch)
     const size_t targets = c->targets.n ? c->targets.n : 1;
     ch->done = 0;
     ch->first = (oxp_error){0};
-    for (size_t m = 0; status == EXIT_DONE && m < ch->names.n; m++)
+    for (size_t m = 0; status == EXIT_DONE && m < ch->names.n; m++) {
         for (size_t t = 0; status == EXIT_DONE && t < targets; t++)
             status = run_method(c, s, ch, m, c->targets.n ? c->targets.v[t] : NULL, s->file);
+        if (first + inputs_per_run(s) >= c->args.n) drop_explainer(ch, m);
+    }
     return status;
 }
 
@@ -244,7 +246,8 @@ const command command_explain = {
         "numbers behind it.\n"
         "A model with several inputs takes one file for each: in order, or as name=file.\n\n"
         "what to explain\n"
-        "  --method A,B       methods, main or all (default grad-cam); onnxplain methods lists them\n"
+        "  --method A,B       methods, main or all (default grad-cam); onnxplain methods lists "
+        "them\n"
         "  --target T         a class number or label, top1 (default), top2 ..., tensor[i,j] or "
         "sum:tensor; repeatable\n"
         "  --contrast [T]     why the target and not T (without T: the runner-up)\n"

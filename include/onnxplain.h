@@ -218,7 +218,8 @@ OXP_API void oxp_explainer_free(oxp_explainer *explainer);
  * batch, each item its own explanation with its own target. Errors also: OXP_EINVAL (shape, class), OXP_ECANCELLED. */
 OXP_API oxp_status oxp_explain(oxp_result **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
                                const char *target, const char *contrast, oxp_error *error);
-/* What one oxp_explain on such inputs would cost: compiles, runs nothing. */
+/* What one oxp_explain on such inputs would cost: compiles, rehearses the method's loop (a second at most; longer loops are
+ * extrapolated), runs nothing. */
 typedef struct oxp_estimate {
     uint64_t passes;          /* runs of the compiled graph */
     uint64_t flops;           /* of one pass; a multiply-add counts 2 */

@@ -273,7 +273,8 @@ static oxp_status cost(oxp_ctx *ctx, oxp_estimate *out, oxp_explainer *e, const 
     OXP_FAIL_IF(ctx, !out, OXP_EINVAL, "there is no place for the estimate (NULL)");
     OXP_TRY(read_question(ctx, e, inputs, n_inputs, NULL, NULL, &q));
     OXP_TRY(ready_session(ctx, e, &q));
-    OXP_TRY(oxp_session_cost(ctx, e->session, q.inputs, q.n_inputs, &c, &passes));
+    OXP_TRY(oxp_session_cost(ctx, e->session, q.inputs, q.n_inputs, q.target.target,
+                             q.contrast.target, &c, &passes));
     *out = (oxp_estimate){.passes = passes,
                           .flops = c.flops,
                           .workspace_bytes = c.workspace_bytes,

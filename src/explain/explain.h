@@ -116,7 +116,8 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
                                oxp_target contrast, oxp_explanation *out);
 /* Compiles for these shapes and reports what a run would cost. */
 oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
-                            oxp_cost *cost, uint32_t *passes);
+                            oxp_target target, oxp_target contrast, oxp_cost *cost,
+                            uint32_t *passes);
 /* The compiled graph and plan as text (inspect --ir, --plan). */
 oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
                              size_t n_inputs, bool plan, oxp_strbuf *out);

@@ -30,8 +30,6 @@ typedef enum oxp_method_flag {
     OXP_METHOD_TAIL = 1 << 7,
     /* defined on layers into which batch norms are merged, optimised or not */
     OXP_METHOD_MERGED = 1 << 8,
-    /* drive makes a row (per sample) for every channel of the layer, or for the `top` ones */
-    OXP_METHOD_PER_CHANNEL = 1 << 9,
     /* with LAYER: layers are attention maps (rows, heads, queries, keys); the last when none is named */
     OXP_METHOD_ATTENTION = 1 << 10,
     /* with ATTENTION: the maps of all layers, first block first, give one attribution, out[0] */

@@ -389,31 +389,55 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     return OXP_OK;
 }
 
-/* Rows per item for methods that try every channel of their layer; 1 for others. */
-static uint64_t rows_per_channel(const oxp_session *s)
+typedef struct rehearsal {
+    double end; /* drives that draw much noise would go on for minutes */
+    uint64_t done, total;
+} rehearsal;
+
+static int follow_rehearsal(const char *what, uint64_t done, uint64_t total, void *user)
 {
-    const oxp_method *kind = s->params.inner ? s->params.inner : s->params.method;
-    if (s->core->n_outs == 0 || !(kind->flags & OXP_METHOD_PER_CHANNEL)) return 1;
-    const oxp_core_out *o = &s->core->outs[0];
-    const uint64_t channels = (uint64_t)o->row.dim[o->roles.channel - 1];
-    const uint64_t top =
-        oxp_param_known(&s->params, "top") ? (uint64_t)oxp_param_int(&s->params, "top") : 0;
-    return top > 0 && top < channels ? top : channels;
+    rehearsal *r = user;
+    OXP_UNUSED(what);
+    r->done = done;
+    r->total = total;
+    return now() > r->end;
 }
 
+static oxp_status rehearse(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_items,
+                           oxp_target target, oxp_target contrast)
+{
+    oxp_items items;
+    OXP_TRY(oxp_items_make(ctx, s, ctx->scratch, inputs, n_items, &items));
+    items.drive.target = &target;
+    items.drive.contrast = &contrast;
+    return oxp_items_run(ctx, s, &items);
+}
+
+/* The method drives, its passes are counted instead of run; after a second the rest is inferred
+ * from the share of the work that it has reported as done. */
 oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
-                            oxp_cost *cost, uint32_t *passes)
+                            oxp_target target, oxp_target contrast, oxp_cost *cost,
+                            uint32_t *passes)
 {
     size_t n_items;
     OXP_TRY(oxp_session_compile(ctx, s, inputs, n_inputs, &n_items));
+    rehearsal r = {.end = now() + 1.0};
+    oxp_error why = {0};
+    oxp_ctx quiet = *ctx;
+    quiet.error = &why;
+    quiet.progress = follow_rehearsal;
+    quiet.progress_user = &r;
+    const uint32_t before = s->core->passes;
+    s->core->rehearsal = true;
+    if (s->head) s->head->rehearsal = true;
+    const oxp_status status = rehearse(&quiet, s, inputs, n_items, target, contrast);
+    s->core->rehearsal = false;
+    if (s->head) s->head->rehearsal = false;
+    if (status != OXP_OK && status != OXP_ECANCELLED && ctx->error) *ctx->error = why;
     *cost = oxp_program_cost(s->core->program);
-    uint64_t rows = n_items;
-    if (oxp_param_known(&s->params, "steps"))
-        rows *= (uint64_t)oxp_param_int(&s->params, "steps") + 2;
-    if (oxp_param_known(&s->params, "samples"))
-        rows *= (uint64_t)oxp_param_int(&s->params, "samples");
-    rows *= rows_per_channel(s);
-    *passes = (uint32_t)((rows + s->core->width - 1) / s->core->width);
+    *passes = s->core->passes - before;
+    if (status != OXP_ECANCELLED) return status;
+    *passes = (uint32_t)((double)*passes * (double)r.total / (double)(r.done ? r.done : 1));
     return OXP_OK;
 }
 

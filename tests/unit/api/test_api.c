@@ -27,16 +27,22 @@ static oxp_model *open_toy(const char *path)
     return model;
 }
 
-static oxp_explainer *explainer_of(const oxp_model *model, const char *method)
+static oxp_explainer *explainer_in(const oxp_model *model, const char *method,
+                                   const char *precision)
 {
     oxp_explain_options options = OXP_EXPLAIN_OPTIONS_INIT;
     oxp_explainer *explainer = NULL;
     oxp_error error = {0};
     options.method = method;
-    options.precision = "f64";
+    options.precision = precision;
     if (oxp_explainer_new(&explainer, model, &options, &error) != OXP_OK)
         fail_msg("%s", error.message);
     return explainer;
+}
+
+static oxp_explainer *explainer_of(const oxp_model *model, const char *method)
+{
+    return explainer_in(model, method, "f64");
 }
 
 static oxp_result *explain(oxp_explainer *explainer, int64_t n, const char *target,
@@ -239,6 +245,32 @@ static void test_predictions_have_no_maps(void **state)
     oxp_model_free(model);
 }
 
+/* What a dry run promises is what the run then takes. */
+static void test_costs_are_what_runs_take(void **state)
+{
+    static const char *const methods[] = {"saliency", "occlusion", "smoothgrad", "ablationcam"};
+    (void)state;
+    oxp_model *model = open_toy(TOY("oracle_conv.onnx"));
+    const oxp_array input = image(1);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        oxp_error error = {0};
+        oxp_estimate estimate;
+        oxp_text *json;
+        char passes[64];
+        oxp_explainer *explainer = explainer_in(model, methods[i], "f32");
+        assert_int_equal(oxp_explainer_cost(&estimate, explainer, &input, 1, &error), OXP_OK);
+        assert_true(estimate.flops > 0 && estimate.workspace_bytes > 0);
+        oxp_result *result = explain(explainer, 1, "top1", NULL);
+        assert_int_equal(oxp_result_json(&json, result, NULL, 0, &error), OXP_OK);
+        snprintf(passes, sizeof passes, "\"passes\": %llu,", (unsigned long long)estimate.passes);
+        if (!strstr(oxp_text_str(json), passes)) fail_msg("%s: not %s", methods[i], passes);
+        oxp_text_free(json);
+        oxp_result_free(result);
+        oxp_explainer_free(explainer);
+    }
+    oxp_model_free(model);
+}
+
 static void test_misuse_is_an_error(void **state)
 {
     oxp_error error = {0};
@@ -344,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_values_between_any_tensors),
         cmocka_unit_test(test_predictions_have_no_maps),
+        cmocka_unit_test(test_costs_are_what_runs_take),
         cmocka_unit_test(test_misuse_is_an_error),
         cmocka_unit_test(test_each_allocation_fails_once),
     };
