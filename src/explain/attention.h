@@ -30,6 +30,8 @@ oxp_val oxp_attention_fuse(oxp_task *t, oxp_val heads);
 oxp_status oxp_attention_query(oxp_task *t, oxp_val *row);
 /* The row (N,1,T) without what the token that is shown has of itself; a mean of rows stays. */
 oxp_val oxp_attention_others(oxp_task *t, oxp_val row, oxp_val query);
+/* Flows: the maps must be square, of one size, and each must build on the one before. */
+oxp_status oxp_attention_chain(oxp_task *t);
 /* A row over keys (N,...,T) as relevance per token: tokens before a grid dropped. */
 oxp_val oxp_attention_tokens(oxp_task *t, oxp_val row);
 

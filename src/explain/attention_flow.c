@@ -9,8 +9,7 @@
 
 typedef oxp_val (*step_fn)(oxp_task *t, oxp_val r, oxp_val a);
 
-/* The maps must be square, of one size, and each must build on the one before. */
-static oxp_status check_chain(oxp_task *t)
+oxp_status oxp_attention_chain(oxp_task *t)
 {
     const oxp_graph *g = t->b->g;
     const oxp_shape *first = oxp_shape_at(g, t->at[0]);
@@ -78,7 +77,7 @@ static oxp_val tmme_step(oxp_task *t, oxp_val r, oxp_val a)
 
 static oxp_status plan_rollout(oxp_task *t)
 {
-    OXP_TRY(check_chain(t));
+    OXP_TRY(oxp_attention_chain(t));
     for (size_t l = 0; l < t->n_at; l++)
         t->out[l] = oxp_attention_fuse(t, oxp_attention_heads(t, t->at[l]));
     return flow(t, t->out, rollout_step);
@@ -87,7 +86,7 @@ static oxp_status plan_rollout(oxp_task *t)
 /* g . A per head (N,heads,T,T), of every layer; OXP_NO_VAL where the adjoint is zero. */
 static oxp_status weighted(oxp_task *t)
 {
-    OXP_TRY(check_chain(t));
+    OXP_TRY(oxp_attention_chain(t));
     OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
     for (size_t l = 0; l < t->n_at; l++)
         if (t->out[l] != OXP_NO_VAL)

@@ -318,14 +318,86 @@ static void text_encoder(void **state)
     test_net_close(t);
 }
 
+/* ---- LeGrad ---- */
+
+enum { HEADS = 4, TOKENS = 17, CELLS = HEADS * TOKENS * TOKENS };
+
+/* The model from the given tensors to `wanted`, in double. */
+static oxp_tensor computed(test_net *t, const char *const *names, const oxp_tensor *data, size_t n,
+                           const char *wanted)
+{
+    oxp_val feed[2];
+    for (size_t i = 0; i < n; i++) feed[i] = test_net_val(t, names[i]);
+    const oxp_val out = test_net_val(t, wanted);
+    oxp_tensor got;
+    oxp_arena_reset(t->scratch);
+    if (oxp_compute(&t->ctx, &t->net, t->arena, feed, data, n, &out, 1, 1, true, &got) != OXP_OK)
+        fail_msg("%s", t->error.message);
+    return got;
+}
+
+/* sum over heads and queries of relu(ds/dA) per key, s the score of class `c` of the tokens behind
+ * block l, by central differences: a batch of items, each with one cell of row 0 moved (the other
+ * rows do not reach the class token), all at once. */
+static void differences(test_net *t, const oxp_tensor *image, int l, int64_t c, double *keys)
+{
+    enum { MOVED = HEADS * TOKENS };
+    const double step = 1e-4;
+    char map[64], block[64];
+    snprintf(map, sizeof map, "/b.%d/a/Softmax_output_0", l);
+    snprintf(block, sizeof block, "/b.%d/Add_2_output_0", l);
+    const char *const input[] = {"image"}, *const both[] = {"image", map};
+    const oxp_tensor a = computed(t, input, image, 1, map);
+    static double images[2 * MOVED * 28 * 28], maps[2 * MOVED * CELLS];
+    for (int k = 0; k < 2 * MOVED; k++) {
+        for (int i = 0; i < 28 * 28; i++) images[k * 28 * 28 + i] = oxp_tensor_get(image, i);
+        for (int i = 0; i < CELLS; i++) maps[k * CELLS + i] = oxp_tensor_get(&a, i);
+        const int h = k / 2 / TOKENS, j = k / 2 % TOKENS;
+        maps[k * CELLS + h * TOKENS * TOKENS + j] += k % 2 ? -step : step;
+    }
+    const int64_t image_dims[] = {2 * MOVED, 1, 28, 28},
+                  map_dims[] = {2 * MOVED, HEADS, TOKENS, TOKENS};
+    const oxp_tensor fed[] = {test_array(t, 4, image_dims, images),
+                              test_array(t, 4, map_dims, maps)};
+    const oxp_tensor behind = computed(t, both, fed, 2, block);
+    const char *const end[] = {"/b.2/Add_2_output_0"};
+    const oxp_tensor logits = computed(t, end, &behind, 1, "logits");
+    for (int k = 0; k < MOVED; k++)
+        keys[k % TOKENS] += fmax(0.0, (oxp_tensor_get(&logits, 2 * k * 10 + c) -
+                                       oxp_tensor_get(&logits, (2 * k + 1) * 10 + c)) /
+                                          (2.0 * step));
+}
+
+static void legrad(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(VIT ".onnx");
+    const oxp_tensor all = test_npy(t, VIT ".io/input__image.npy"), x = item_of(&all, 1);
+    double each[3][TOKENS] = {{0}}, want[TOKENS] = {0};
+    for (int l = 0; l < 3; l++) {
+        differences(t, &x, l, 2, each[l]);
+        for (int j = 0; j < TOKENS; j++) want[j] += (each[l][j] /= HEADS * TOKENS) / 3.0;
+    }
+    for (int fused = 0; fused < 2; fused++) {
+        test_ask ask = {.method = "legrad", .target = 2, .fused = fused};
+        oxp_explanation e = test_explain(t, &ask, &x, 1);
+        test_close_to(&e.maps[0].raw, want + 1, TOKENS - 1, fused ? 1e-4 : 1e-6, "all layers");
+        ask.layers[0] = "/b.0/a/Softmax_output_0";
+        e = test_explain(t, &ask, &x, 1);
+        test_close_to(&e.maps[0].raw, each[0] + 1, TOKENS - 1, fused ? 1e-4 : 1e-6, "first layer");
+    }
+    test_net_close(t);
+}
+
 /* A batch is as many explanations; the map is at the input's resolution, the raw array is not. */
 static void batches_and_shapes(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(VIT ".onnx");
     const oxp_tensor x = test_npy(t, VIT ".io/input__image.npy"), last = item_of(&x, 3);
-    for (size_t k = 0; k < OXP_COUNT(methods); k++) {
-        const test_ask ask = {.method = methods[k], .target = 2};
+    for (size_t k = 0; k <= OXP_COUNT(methods); k++) {
+        const char *method = k < OXP_COUNT(methods) ? methods[k] : "legrad";
+        const test_ask ask = {.method = method, .target = 2};
         const oxp_explanation all = test_explain(t, &ask, &x, 1),
                               one = test_explain(t, &ask, &last, 1);
         const int64_t raw[] = {4, 16}, map[] = {4, 28, 28};
@@ -333,7 +405,7 @@ static void batches_and_shapes(void **state)
         assert_true(oxp_shape_equal(&all.maps[0].raw.shape, &want_raw));
         assert_true(oxp_shape_equal(&all.maps[0].map.shape, &want_map));
         const oxp_tensor got = item_of(&all.maps[0].raw, 3);
-        test_close(&got, &one.maps[0].raw, 1e-9, methods[k]);
+        test_close(&got, &one.maps[0].raw, 1e-9, method);
     }
     test_net_close(t);
 }
@@ -387,9 +459,12 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hand_made_plain),    cmocka_unit_test(hand_made_fused),
-        cmocka_unit_test(vision_transformer), cmocka_unit_test(text_encoder),
-        cmocka_unit_test(batches_and_shapes), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hand_made_plain),
+                                       cmocka_unit_test(hand_made_fused),
+                                       cmocka_unit_test(vision_transformer),
+                                       cmocka_unit_test(text_encoder),
+                                       cmocka_unit_test(legrad),
+                                       cmocka_unit_test(batches_and_shapes),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
