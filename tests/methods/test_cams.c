@@ -526,6 +526,49 @@ static void passes_are_announced(void **state)
     test_net_close(t);
 }
 
+/* Ablation-CAM divides by the score: of a contrast and its reverse, one is negative and says so. */
+static void negative_scores_are_noted(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    for (int64_t k = 0; k < 2; k++) {
+        const test_ask ask = {
+            .method = "ablationcam", .target = k, .contrast = true, .contrast_class = 1 - k};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        size_t noted = 0;
+        for (size_t i = 0; i < e.n_notes; i++)
+            noted += strstr(e.notes[i], "the explained score is negative") != NULL;
+        assert_int_equal(noted, e.items[0].score < e.items[0].contrast_score ? 1 : 0);
+    }
+    test_net_close(t);
+}
+
+/* What a method of this family needs and a model lacks is said, not ignored. */
+static void refusals(void **state)
+{
+    OXP_UNUSED(state);
+#define BERT "tests/data/samples/bert_tiny_sms_spam"
+    test_net *t = test_net_open(BERT ".onnx");
+    const oxp_tensor text[2] = {test_npy(t, BERT ".io/input__input_ids.npy"),
+                                test_npy(t, BERT ".io/input__attention_mask.npy")};
+    static const test_ask lack[] = {
+        {.method = "scorecam"}, /* nothing to mask */
+        {.method = "smooth-grad-cam++", .params = {"variant=torchcam"}},
+        {.method = "fullgrad"},
+    };
+    for (size_t i = 0; i < OXP_COUNT(lack); i++)
+        test_explain_fails(t, &lack[i], text, 2, OXP_EUNSUPPORTED);
+    test_net_close(t);
+    t = test_net_open(TOY "cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, TOY "cnn2d.io/input__x.npy");
+    const test_ask two = {.method = "ablationcam", .layers = {"relu2", "relu3"}};
+    test_explain_fails(t, &two, &x, 1, OXP_EUNSUPPORTED);
+    const test_ask wrapped = {.method = "smoothgrad", .params = {"method=ablationcam"}};
+    test_explain_fails(t, &wrapped, &x, 1, OXP_EINVAL);
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +579,8 @@ int main(void)
         cmocka_unit_test(every_kind_of_layer),
         cmocka_unit_test(cam_is_the_score),
         cmocka_unit_test(random_weights_repeat),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(negative_scores_are_noted),
         cmocka_unit_test(passes_are_announced),
         cmocka_unit_test(smooth_cam_has_a_seed),
         cmocka_unit_test(fullgrad_does_not_see_merging),
