@@ -55,6 +55,24 @@ static void published_numbers(void **state)
     }
 }
 
+/* A batch of x and 3 x: relevance is homogeneous without biases, and each item has its own sum. */
+static void batches(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open(TOY "lrp_simple.onnx");
+    const oxp_tensor x =
+        test_array(t, 2, (const int64_t[]){2, 3}, (const double[]){1, 2, 3, 3, 6, 9});
+    const oxp_explanation e =
+        test_explain(t, &(test_ask){.method = "lrp", .params = {"rule=zero"}}, &x, 1);
+    test_close_to(&e.maps[0].raw, (const double[]){18, 36, 54, 54, 108, 162}, 6, 1e-9, "batch");
+    for (int i = 0; i < 2; i++) {
+        const double score = i == 0 ? 108.0 : 324.0;
+        assert_true(fabs(e.items[i].expected - score) < 1e-9);
+        assert_true(fabs(e.items[i].attributed - score) < 1e-9 && e.items[i].gap < 1e-12);
+    }
+    test_net_close(t);
+}
+
 /* ---- layers as matrices ---- */
 
 enum { MAX_SIDE = 96 };
@@ -583,10 +601,15 @@ static void decompositions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_numbers),     cmocka_unit_test(rules_on_convolutions),
-        cmocka_unit_test(rules_on_dense_layers), cmocka_unit_test(attention_rules),
-        cmocka_unit_test(gates_and_norms),       cmocka_unit_test(composites_on_nets),
-        cmocka_unit_test(conservation),          cmocka_unit_test(decompositions),
+        cmocka_unit_test(batches),
+        cmocka_unit_test(published_numbers),
+        cmocka_unit_test(rules_on_convolutions),
+        cmocka_unit_test(rules_on_dense_layers),
+        cmocka_unit_test(attention_rules),
+        cmocka_unit_test(gates_and_norms),
+        cmocka_unit_test(composites_on_nets),
+        cmocka_unit_test(conservation),
+        cmocka_unit_test(decompositions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
