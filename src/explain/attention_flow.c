@@ -2,10 +2,13 @@
  * the rules of Chefer et al. for self-attention (TMME).
  *
  * Each is a product of one matrix per layer, from the last to the first, of which the row q is
- * wanted: r = q M_L ... M_1. The identity in M stands for the residual connection. */
+ * wanted: r = q M_L ... M_1. The identity in M stands for the residual connection. Where small
+ * attention is to be discarded, which takes sorting, the rollout is done on the host. */
 #include "explain/attention.h"
 
 #include "ops/ops.h"
+#include <stdlib.h>
+#include <string.h>
 
 typedef oxp_val (*step_fn)(oxp_task *t, oxp_val r, oxp_val a);
 
@@ -69,6 +72,89 @@ static oxp_val rollout_step(oxp_task *t, oxp_val r, oxp_val a)
     return oxp_b_add(b, oxp_b_matmul(b, r, a), r);
 }
 
+/* The rollout of maps a (N,T,T): in the graph, or, for the host, all of them and q below each
+ * other, (N, n_at T + 1, T). */
+static oxp_status roll_out(oxp_task *t, const oxp_val *a)
+{
+    if (!(oxp_param_number(t->params, "discard") > 0.0)) return flow(t, a, rollout_step);
+    const oxp_shape *s = oxp_b_shape(t->b, t->at[0]);
+    const int64_t rows = (int64_t)t->width, tokens = s->dim[s->rank - 1];
+    const oxp_shape one_map = {.rank = 3, .dim = {rows, tokens, tokens}},
+                    one_row = {.rank = 3, .dim = {rows, 1, tokens}};
+    oxp_val query, *all = OXP_NEW(t->ctx->scratch, oxp_val, t->n_at + 1);
+    OXP_NOMEM_IF(t->ctx, all);
+    OXP_TRY(oxp_attention_query(t, &query));
+    for (size_t l = 0; l < t->n_at; l++)
+        all[l] = a[l] != OXP_NO_VAL ? a[l] : oxp_b_full(t->b, &one_map, 0.0);
+    all[t->n_at] = oxp_b_expand(t->b, query, &one_row);
+    t->out[0] = oxp_b_concat(t->b, all, t->n_at + 1, 1);
+    return t->b->status;
+}
+
+typedef struct entry {
+    double value;
+    size_t at;
+} entry;
+
+static int by_value(const void *x, const void *y)
+{
+    const entry *a = x, *b = y;
+    if (a->value < b->value || a->value > b->value) return a->value < b->value ? -1 : 1;
+    return a->at < b->at ? -1 : 1;
+}
+
+/* The lowest `share` of the n entries of a become 0, the first entry never (vit-explain). */
+static void discard_lowest(double *a, size_t n, double share, entry *sorted)
+{
+    for (size_t i = 0; i < n; i++) sorted[i] = (entry){a[i], i};
+    qsort(sorted, n, sizeof *sorted, by_value);
+    for (size_t i = 0; i < (size_t)((double)n * share); i++)
+        if (sorted[i].at > 0) a[sorted[i].at] = 0.0;
+}
+
+/* r' = r M as in rollout_step */
+static void host_step(const double *a, size_t n, bool columns, const double *r, double *next)
+{
+    memset(next, 0, n * sizeof *next);
+    for (size_t i = 0; i < n; i++) {
+        double sum = 1.0;
+        for (size_t j = 0; j < n; j++) sum += a[i * n + j];
+        const double weight = columns ? r[i] : r[i] / sum;
+        for (size_t j = 0; j < n; j++) next[j] += weight * a[i * n + j];
+        next[i] += weight;
+    }
+    for (size_t j = 0; columns && j < n; j++) {
+        double sum = 1.0;
+        for (size_t k = 0; k < n; k++) sum += a[j * n + k];
+        next[j] /= sum;
+    }
+}
+
+static oxp_status finish_rollout(oxp_finish *f)
+{
+    const double share = oxp_param_number(f->params, "discard");
+    const bool columns = oxp_param_is(f->params, "normalise", "columns");
+    const size_t cells = (size_t)oxp_shape_elements(&f->in_shape);
+    const size_t prefix = f->roles->n_grid > 0 ? (size_t)f->roles->prefix : 0;
+    double *all = oxp_arena_memdup(f->arena, f->in, cells * sizeof(double));
+    OXP_NOMEM_IF(f->ctx, all);
+    f->out_shape = f->in_shape;
+    f->out = all;
+    if (!(share > 0.0)) return OXP_OK;
+    const size_t n = (size_t)f->in_shape.dim[1], layers = (size_t)f->in_shape.dim[0] / n;
+    double *r = all + layers * n * n, *next = OXP_NEW(f->arena, double, n);
+    entry *sorted = OXP_NEW(f->arena, entry, n * n);
+    OXP_FAIL_IF(f->ctx, !next || !sorted, OXP_ENOMEM, "out of memory");
+    for (size_t l = layers; l-- > 0;) {
+        discard_lowest(all + l * n * n, n * n, share, sorted);
+        host_step(all + l * n * n, n, columns, r, next);
+        memcpy(r, next, n * sizeof *r);
+    }
+    f->out = r + prefix;
+    f->out_shape = (oxp_shape){.rank = 1, .dim = {(int64_t)(n - prefix)}};
+    return OXP_OK;
+}
+
 /* r (I + a) */
 static oxp_val tmme_step(oxp_task *t, oxp_val r, oxp_val a)
 {
@@ -80,7 +166,7 @@ static oxp_status plan_rollout(oxp_task *t)
     OXP_TRY(oxp_attention_chain(t));
     for (size_t l = 0; l < t->n_at; l++)
         t->out[l] = oxp_attention_fuse(t, oxp_attention_heads(t, t->at[l]));
-    return flow(t, t->out, rollout_step);
+    return roll_out(t, t->out);
 }
 
 /* g . A per head (N,heads,T,T), of every layer; OXP_NO_VAL where the adjoint is zero. */
@@ -101,7 +187,7 @@ static oxp_status plan_gradient_rollout(oxp_task *t)
     for (size_t l = 0; l < t->n_at; l++)
         if (t->out[l] != OXP_NO_VAL)
             t->out[l] = oxp_b_unary(t->b, &oxp_op_Relu, oxp_attention_fuse(t, t->out[l]));
-    return flow(t, t->out, rollout_step);
+    return roll_out(t, t->out);
 }
 
 /* a = mean_h relu(g . A) */
@@ -124,6 +210,8 @@ static oxp_status plan_tmme(oxp_task *t)
 
 static const oxp_param_info rollout_params[] = {
     OXP_ATTENTION_HEADS,
+    {"discard", "share of each layer's matrix, the smallest entries, that becomes 0",
+     OXP_PARAM_FLOAT, 0, 1, "0", NULL},
     NORMALISE,
     OXP_ATTENTION_QUERY,
     OXP_CAM_UPSAMPLE,
@@ -146,8 +234,8 @@ const oxp_method oxp_method_attention_rollout = {
              .definition = "the read row of M_L ... M_1, M = A/2 + I/2 with rows normalised, A = "
                            "mean_h A_h",
              .paper = "Abnar, Zuidema 2020, arXiv:2005.00928",
-             .equals = "Transformer-Explainability generate_rollout; vit-explain with "
-                       "normalise=columns and discard_ratio=0",
+             .equals = "Transformer-Explainability generate_rollout; vit-explain "
+                       "VITAttentionRollout with normalise=columns, the same discard",
              .cost = "1 forward",
              .weakness = "not specific to a class; ignores values and feed-forward layers"},
     .params = rollout_params,
@@ -155,6 +243,7 @@ const oxp_method oxp_method_attention_rollout = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_rollout,
+    .finish = finish_rollout,
 };
 
 const oxp_method oxp_method_gradient_rollout = {
@@ -166,8 +255,8 @@ const oxp_method oxp_method_gradient_rollout = {
              .definition = "attention rollout with relu(mean_h g_h . A_h) in place of mean_h A_h",
              .paper = "Gildenblat 2020, github.com/jacobgil/vit-explain (gradient attention "
                       "rollout)",
-             .equals = "vit-explain VITAttentionGradRollout with normalise=columns and "
-                       "discard_ratio=0",
+             .equals = "vit-explain VITAttentionGradRollout with normalise=columns, the "
+                       "same discard",
              .cost = "1 forward, backward down to the first attention",
              .weakness = "gradients are small beside the identity, so layers far from the score "
                          "hardly count"},
@@ -176,6 +265,7 @@ const oxp_method oxp_method_gradient_rollout = {
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan_gradient_rollout,
+    .finish = finish_rollout,
 };
 
 const oxp_method oxp_method_tmme = {

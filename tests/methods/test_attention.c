@@ -108,6 +108,13 @@ static const hand_case cases[] = {
     {"rollout of the smallest heads, row 0",
      ROLLOUT("query=0", "heads=min"),
      {.627859477124183, .1609477124183007, .2111928104575164}},
+    /* the two smallest of each go: M_1 = (1.5 .3 .6; .3 1.8 .3)/2.4; 0 0 1. M_2[0] = (1.6 .4 .3)/2.3 */
+    {"rollout of the largest heads without the smallest entries",
+     ROLLOUT("query=0", "heads=max", "discard=0.25"),
+     {1.05 / 2.3, .5 / 2.3, .75 / 2.3}},
+    {"nothing is small enough, on the host",
+     ROLLOUT("query=0", "heads=max", "normalise=columns", "discard=0.01"),
+     {.46900879917184274, .24023033126293994, .31797007340485606}},
     {"tmme, row 0",
      {.method = "tmme", .params = {"query=0", "self=true"}},
      {1.12975, .1171, .1629}},
@@ -406,6 +413,15 @@ static void batches_and_shapes(void **state)
         assert_true(oxp_shape_equal(&all.maps[0].map.shape, &want_map));
         const oxp_tensor got = item_of(&all.maps[0].raw, 3);
         test_close(&got, &one.maps[0].raw, 1e-9, method);
+    }
+    /* the host's rollout with nothing small enough to discard is the graph's */
+    for (size_t k = 1; k < 3; k++) {
+        const test_ask graph = {.method = methods[k], .target = 2},
+                       host = {.method = methods[k], .target = 2, .params = {"discard=0.001"}};
+        const oxp_explanation want = test_explain(t, &graph, &x, 1),
+                              got = test_explain(t, &host, &x, 1);
+        test_close(&got.maps[0].raw, &want.maps[0].raw, 1e-9, methods[k]);
+        test_close(&got.maps[0].map, &want.maps[0].map, 1e-6, methods[k]);
     }
     test_net_close(t);
 }
