@@ -12,7 +12,8 @@
 #ifndef ONNXPLAIN_H
 #define ONNXPLAIN_H
 
-/* clang-format off: fields and their comments are aligned by hand, so that a struct reads as a table */
+/* Fields and their comments are aligned by hand, so that a struct reads as a table. */
+/* clang-format off */
 
 #include <stddef.h>
 #include <stdint.h>
