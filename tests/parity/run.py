@@ -134,7 +134,7 @@ def cell(row, case, result, judged, notes):
     return f"r {number}" if judged == "rounding" else number
 
 
-def write(path, results, absent):
+def write(path, results, absent, part):
     names = list(dict.fromkeys(case.name for _, case, _, _ in results))
     version = importlib.metadata.version
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "captum", "grad-cam", "zennit"))
@@ -146,6 +146,8 @@ def write(path, results, absent):
     text = TEXT.format(peers=packages, **LIMIT)
     counts = {v: sum(r[3] == v for r in results) for v in ("equal", "rounding", "deviates", "FAILS")}
     text += ", ".join(f"{n} {v}" for v, n in counts.items()) + ".\n\n"
+    if part:
+        text += f"This run was on a part of the models: `--model {part}`.\n\n"
     text += "| method | peer | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 2) + "|\n"
     text += "\n".join(lines) + "\n"
     if notes:
@@ -174,7 +176,7 @@ def main():
                 print(judged, case.name, row.title, "|", row.peer, shown, flush=True)
         case.__dict__.pop("net", None)
     if args.out:
-        write(args.out, results, sorted(have - {r.method for r in ROWS}))
+        write(args.out, results, sorted(have - {r.method for r in ROWS}), args.model)
     failed = sum(r[3] == "FAILS" for r in results)
     print(f"{len(results) - failed} passed, {failed} failed  ({time.time() - start:.0f} s)")
     return 1 if failed or not results else 0
