@@ -238,3 +238,8 @@ bool oxp_arena_grow(oxp_arena *arena, void *items, size_t n, size_t *cap, size_t
     *cap = wanted;
     return true;
 }
+
+void oxp_arena_end(void *arena)
+{
+    oxp_arena_free(arena);
+}

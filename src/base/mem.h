@@ -21,6 +21,7 @@ typedef struct oxp_arena oxp_arena;
 
 oxp_arena *oxp_arena_new(const oxp_allocator *hooks); /* NULL when out of memory */
 void oxp_arena_free(oxp_arena *arena);  /* runs deferred calls, then frees; NULL is fine */
+void oxp_arena_end(void *arena);        /* oxp_arena_free, in the form that a deferred call takes */
 void oxp_arena_reset(oxp_arena *arena); /* as free, but the arena stays usable */
 const oxp_allocator *oxp_arena_hooks(const oxp_arena *arena);
 size_t oxp_arena_bytes(const oxp_arena *arena); /* bytes handed out so far */

@@ -137,11 +137,6 @@ static void bind(const oxp_program *p, plain *s)
     }
 }
 
-static void free_arena(void *arena)
-{
-    oxp_arena_free(arena);
-}
-
 static oxp_status compile(oxp_ctx *ctx, oxp_program *p)
 {
     oxp_schedule order;
@@ -157,7 +152,7 @@ static oxp_status compile(oxp_ctx *ctx, oxp_program *p)
     s->nodes = OXP_NEW(p->arena, plain_node, order.n + 1);
     s->scratch = oxp_arena_new(oxp_arena_hooks(p->arena));
     OXP_NOMEM_IF(ctx, s->scratch);
-    const bool owned = oxp_arena_defer(p->arena, free_arena, s->scratch);
+    const bool owned = oxp_arena_defer(p->arena, oxp_arena_end, s->scratch);
     OXP_FAIL_IF(ctx, !owned || s->buffers == NULL || s->nodes == NULL, OXP_ENOMEM, "out of memory");
     OXP_TRY(add_values(ctx, p, s, &order));
     for (uint32_t at = 0; at < order.n; at++) OXP_TRY(describe_node(ctx, p, s, at, order.node[at]));

@@ -169,11 +169,6 @@ static oxp_status run_ref(const oxp_host_call *c)
     return OXP_OK;
 }
 
-static void free_arena(void *arena)
-{
-    oxp_arena_free(arena);
-}
-
 static oxp_status describe(oxp_lower *lw, by_ref *a, uint32_t at, oxp_val v, int64_t *elements)
 {
     if (v == OXP_NO_VAL) return OXP_OK;
@@ -198,7 +193,7 @@ oxp_status oxp_lower_by_ref(oxp_lower *lw, const oxp_node *node)
     oxp_val *in = OXP_NEW(arena, oxp_val, node->n_in + 1);
     a->scratch = oxp_arena_new(oxp_arena_hooks(arena));
     OXP_NOMEM_IF(lw->ctx, a->scratch);
-    OXP_TRY(oxp_lower_defer(lw, free_arena, a->scratch));
+    OXP_TRY(oxp_lower_defer(lw, oxp_arena_end, a->scratch));
     OXP_FAIL_IF(lw->ctx, !a->in || !a->out || !a->shape || !a->dtype || !in, OXP_ENOMEM,
                 "out of memory");
     int64_t elements = 0;

@@ -20,11 +20,6 @@ typedef struct importer {
     oxp_graph *graph;
 } importer;
 
-static oxp_dtype canonical(oxp_dtype dtype)
-{
-    return oxp_dtype_is_float(dtype) ? OXP_F32 : oxp_dtype_is_int(dtype) ? OXP_I64 : dtype;
-}
-
 static oxp_status keep(importer *im, const char *text, const char **out)
 {
     *out = oxp_arena_strdup(im->arena, text);
@@ -48,7 +43,8 @@ static oxp_status add_constant(importer *im, const char *name, const oxp_tensor 
                                const char *what)
 {
     oxp_val v;
-    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, canonical(tensor->dtype), tensor, &v));
+    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, oxp_dtype_canonical(tensor->dtype),
+                                tensor, &v));
     return bind(im, name, v, what);
 }
 
@@ -177,7 +173,7 @@ static oxp_status add_inputs(importer *im)
                     "input '%s' takes %s: only numbers are supported", pb->name,
                     oxp_pb_dtype_name(pb->dtype));
         OXP_TRY(oxp_graph_add_value(im->ctx, im->graph, pb->name, OXP_VALUE_INPUT,
-                                    canonical(io->dtype), &io->shape, &io->value));
+                                    oxp_dtype_canonical(io->dtype), &io->shape, &io->value));
         OXP_TRY(bind(im, pb->name, io->value, "input"));
     }
     return OXP_OK;

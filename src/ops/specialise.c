@@ -30,17 +30,13 @@ static void mark_needed(special_state *s, const bool *fed)
     s->needed[OXP_NO_VAL] = false;
 }
 
-static oxp_dtype canonical(oxp_dtype dtype)
-{
-    return dtype == OXP_BOOL ? OXP_BOOL : oxp_dtype_is_int(dtype) ? OXP_I64 : OXP_F32;
-}
-
 static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
 {
     for (size_t i = 0; i < cut->n_feeds; i++) {
         const oxp_feed *feed = &cut->feeds[i];
         const oxp_value *v = oxp_value_of(s->model, feed->val);
-        const oxp_dtype dtype = v->dtype == OXP_DTYPE_NONE ? OXP_F32 : canonical(v->dtype);
+        const oxp_dtype dtype =
+            v->dtype == OXP_DTYPE_NONE ? OXP_F32 : oxp_dtype_canonical(v->dtype);
         oxp_val *to = &s->map[feed->val];
         if (feed->fixed)
             OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, v->name, dtype, feed->fixed, to));
@@ -60,8 +56,9 @@ static oxp_status add_constants(special_state *s)
                     "the model's input '%s' is needed but was not given",
                     value->name ? value->name : "?");
         if (value->kind == OXP_VALUE_CONST)
-            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, canonical(value->dtype),
-                                        value->constant, &s->map[v]));
+            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name,
+                                        oxp_dtype_canonical(value->dtype), value->constant,
+                                        &s->map[v]));
     }
     return OXP_OK;
 }
@@ -165,7 +162,7 @@ static bool passes_through(const special_state *s, const oxp_node *node, const r
             return false;
     if (node->op != &oxp_op_Cast) return (node->op->flags & OXP_OP_IDENTITY) != 0;
     return oxp_value_of(s->b.g, x)->dtype == OXP_F32 &&
-           canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
+           oxp_dtype_canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
 }
 
 static oxp_status emit_node(special_state *s, const oxp_node *node)

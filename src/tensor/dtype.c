@@ -70,3 +70,8 @@ oxp_status oxp_tensor_new(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const
     *out = (oxp_tensor){dtype, *shape, data};
     return OXP_OK;
 }
+
+oxp_dtype oxp_dtype_canonical(oxp_dtype dtype)
+{
+    return oxp_dtype_is_float(dtype) ? OXP_F32 : oxp_dtype_is_int(dtype) ? OXP_I64 : dtype;
+}

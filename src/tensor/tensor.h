@@ -21,6 +21,8 @@ size_t oxp_dtype_size(oxp_dtype dtype); /* bytes; 0 for OXP_DTYPE_NONE */
 const char *oxp_dtype_name(oxp_dtype dtype);
 bool oxp_dtype_is_float(oxp_dtype dtype);
 bool oxp_dtype_is_int(oxp_dtype dtype); /* not bool */
+/* The dtype that stands for its kind in a graph: F32 for all floats, I64 for all integers. */
+oxp_dtype oxp_dtype_canonical(oxp_dtype dtype);
 
 oxp_shape oxp_shape_of(int rank, const int64_t *dims); /* rank <= OXP_MAX_RANK */
 bool oxp_shape_equal(const oxp_shape *a, const oxp_shape *b);

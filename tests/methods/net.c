@@ -177,3 +177,17 @@ void test_close(const oxp_tensor *got, const oxp_tensor *want, double tolerance,
     compare(got, copy, n, tolerance, what);
     free(copy);
 }
+
+test_net *test_toy_open(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/data/toy/%s.onnx", name);
+    return test_net_open(path);
+}
+
+oxp_tensor test_toy_array(test_net *t, const char *name, const char *file)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/data/toy/%s.io/%s.npy", name, file);
+    return test_npy(t, path);
+}

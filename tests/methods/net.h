@@ -20,11 +20,13 @@ typedef struct test_net {
 test_net *test_net_open(const char *path);
 /* A net from the text form of a graph (ir/parse.h). */
 test_net *test_net_text(const char *text);
+test_net *test_toy_open(const char *name); /* tests/data/toy/NAME.onnx */
 void test_net_close(test_net *t);
 oxp_val test_net_val(test_net *t, const char *tensor); /* by name; fails the test */
 
 /* Dense float64 copy of an .npy file. */
 oxp_tensor test_npy(test_net *t, const char *path);
+oxp_tensor test_toy_array(test_net *t, const char *name, const char *file); /* NAME.io/FILE.npy */
 oxp_tensor test_array(test_net *t, int rank, const int64_t *dims, const double *data);
 
 /* What to ask; zeros are defaults. */

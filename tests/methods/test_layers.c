@@ -9,20 +9,6 @@
 #define TOY     "tests/data/toy/"
 #define SAMPLES "tests/data/samples/"
 
-static test_net *open_toy(const char *name)
-{
-    char path[256];
-    snprintf(path, sizeof path, TOY "%s.onnx", name);
-    return test_net_open(path);
-}
-
-static oxp_tensor array_of(test_net *t, const char *name, const char *file)
-{
-    char path[256];
-    snprintf(path, sizeof path, TOY "%s.io/%s.npy", name, file);
-    return test_npy(t, path);
-}
-
 static void check_dims(const oxp_tensor *t, int rank, const int64_t *dims)
 {
     const oxp_shape want = oxp_shape_of(rank, dims);
@@ -166,8 +152,8 @@ static void tokens_of_a_text(void **state)
 static void bytes_with_channels_last(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("ask_bytes_last"), *f = open_toy("ask_floats_last");
-    const oxp_tensor bytes = array_of(t, "ask_bytes_last", "input__x");
+    test_net *t = test_toy_open("ask_bytes_last"), *f = test_toy_open("ask_floats_last");
+    const oxp_tensor bytes = test_toy_array(t, "ask_bytes_last", "input__x");
     const int64_t picture[] = {1, 6, 5, 2}, grid[] = {1, 6, 5};
     oxp_explanation e = test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &bytes, 1);
     assert_string_equal(e.maps[0].tensor, "pixels");
@@ -191,7 +177,7 @@ static void bytes_with_channels_last(void **state)
     test_explain_fails(t, &(test_ask){.method = "saliency"}, &scaled, 1, OXP_EINVAL);
     assert_non_null(strstr(t->error.message, "whole numbers"));
     /* the same in floats: the input itself */
-    const oxp_tensor floats = array_of(f, "ask_floats_last", "input__x");
+    const oxp_tensor floats = test_toy_array(f, "ask_floats_last", "input__x");
     e = test_explain(f, &(test_ask){.method = "grad-cam", .target = 1}, &floats, 1);
     check_dims(&e.maps[0].map, 3, grid);
     e = test_explain(f, &(test_ask){.method = "saliency", .target = 1}, &floats, 1);
@@ -206,9 +192,9 @@ static void several_tensors(void **state)
 {
     OXP_UNUSED(state);
     static const char *const methods[] = {"saliency", "input-x-gradient", "occlusion"};
-    test_net *t = open_toy("oracle_conv_two_inputs");
-    const oxp_tensor in[2] = {array_of(t, "oracle_conv_two_inputs", "input__x"),
-                              array_of(t, "oracle_conv_two_inputs", "input__y")};
+    test_net *t = test_toy_open("oracle_conv_two_inputs");
+    const oxp_tensor in[2] = {test_toy_array(t, "oracle_conv_two_inputs", "input__x"),
+                              test_toy_array(t, "oracle_conv_two_inputs", "input__y")};
     for (size_t m = 0; m < OXP_COUNT(methods); m++) {
         const oxp_explanation both =
             test_explain(t, &(test_ask){.method = methods[m], .wrt = {"y", "x"}}, in, 2);
@@ -261,8 +247,8 @@ static void rectifiers(void **state)
     static const char *const kinds[] = {"relu", "leaky", "prelu", "elu",  "hardswish", "softplus",
                                         "clip", "max",   "gelu",  "silu", "mish",      "sigmoid"};
     static const double g[8] = {1, -1, 2, 1, -2, 0.5, 1, 3};
-    test_net *t = open_toy("ask_rectifiers");
-    const oxp_tensor x = array_of(t, "ask_rectifiers", "input__x");
+    test_net *t = test_toy_open("ask_rectifiers");
+    const oxp_tensor x = test_toy_array(t, "ask_rectifiers", "input__x");
     for (size_t k = 0; k < OXP_COUNT(kinds); k++)
         for (int fused = 0; fused < 2; fused++) {
             char tensor[64];
@@ -300,8 +286,8 @@ static void rectifiers(void **state)
 static void rules_name_their_nodes(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("oracle_conv");
-    const oxp_tensor x = array_of(t, "oracle_conv", "input__x");
+    test_net *t = test_toy_open("oracle_conv");
+    const oxp_tensor x = test_toy_array(t, "oracle_conv", "input__x");
     oxp_explanation e = test_explain(t, &(test_ask){.method = "guided-backprop"}, &x, 1);
     assert_int_equal(e.n_touched, 2);
     assert_string_equal(e.touched[0].origin, "Relu_out");
@@ -317,8 +303,8 @@ static void rules_name_their_nodes(void **state)
 static void negative_activations(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("oracle_conv");
-    const oxp_tensor x = array_of(t, "oracle_conv", "input__x");
+    test_net *t = test_toy_open("oracle_conv");
+    const oxp_tensor x = test_toy_array(t, "oracle_conv", "input__x");
     for (int fused = 0; fused < 2; fused++) {
         test_ask ask = {.method = "grad-cam++", .layers = {"conv1"}, .fused = fused == 1};
         test_explain_fails(t, &ask, &x, 1, OXP_EINVAL);
@@ -360,8 +346,8 @@ static void long_drives_stay_small(void **state)
         {.method = "smoothgrad",
          .params = {"samples=450", "method=integrated-gradients", "steps=3"}},
         {.method = "occlusion", .params = {"window=1", "stride=1"}}};
-    test_net *t = open_toy("cnn2d");
-    oxp_tensor x = array_of(t, "cnn2d", "input__x");
+    test_net *t = test_toy_open("cnn2d");
+    oxp_tensor x = test_toy_array(t, "cnn2d", "input__x");
     x.shape.dim[0] = 1;
     for (size_t k = 0; k < OXP_COUNT(asks); k++) {
         struct {
@@ -386,8 +372,8 @@ static void windows_are_checked(void **state)
     OXP_UNUSED(state);
     static const char *const bad[] = {"window=a",  "window=2,",  "window=,2",        "window=",
                                       "window=-3", "stride=1.5", "stride=9999999999"};
-    test_net *t = open_toy("oracle_conv");
-    const oxp_tensor x = array_of(t, "oracle_conv", "input__x");
+    test_net *t = test_toy_open("oracle_conv");
+    const oxp_tensor x = test_toy_array(t, "oracle_conv", "input__x");
     for (size_t k = 0; k < OXP_COUNT(bad); k++)
         test_explain_fails(t, &(test_ask){.method = "occlusion", .params = {bad[k]}}, &x, 1,
                            OXP_EINVAL);

@@ -6,22 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOY "tests/data/toy/"
-
-static test_net *open_toy(const char *name)
-{
-    char path[256];
-    snprintf(path, sizeof path, TOY "%s.onnx", name);
-    return test_net_open(path);
-}
-
-static oxp_tensor array_of(test_net *t, const char *name, const char *file)
-{
-    char path[256];
-    snprintf(path, sizeof path, TOY "%s.io/%s.npy", name, file);
-    return test_npy(t, path);
-}
-
 static bool has_note(const oxp_explanation *e, const char *part)
 {
     for (size_t i = 0; i < e->n_notes; i++)
@@ -50,8 +34,8 @@ static void spaces_of_softmax(void **state)
                                          "composite_logsoftmax_end__max_subtracted"};
     static const char *const names[] = {"logit", "prob", "output"};
     for (size_t m = 0; m < OXP_COUNT(models); m++) {
-        test_net *t = open_toy(models[m]);
-        const oxp_tensor x = array_of(t, models[m], "input__x");
+        test_net *t = test_toy_open(models[m]);
+        const oxp_tensor x = test_toy_array(t, models[m], "input__x");
         const oxp_val logits = test_net_val(t, "logits"), input = t->net.graph->inputs[0];
         const bool is_log = m >= 3;
         oxp_tensor scores;
@@ -98,8 +82,8 @@ static void spaces_of_one_sigmoid(void **state)
     static const double w[3] = {0.5, -0.25, 1}, s[2] = {3.0, -1.0};
     static const char *const models[] = {"ask_sigmoid", "ask_sigmoid_flat"};
     for (size_t m = 0; m < 2; m++) {
-        test_net *t = open_toy(models[m]);
-        const oxp_tensor x = array_of(t, models[m], "input__x");
+        test_net *t = test_toy_open(models[m]);
+        const oxp_tensor x = test_toy_array(t, models[m], "input__x");
         for (int space = 0; space < 3; space++)
             for (int64_t c = 0; c < (space == OXP_SPACE_OUTPUT ? 1 : 2); c++) {
                 const test_ask ask = {.method = "saliency", .target = c, .space = (oxp_space)space};
@@ -137,9 +121,9 @@ static void spaces_of_scores(void **state)
 {
     OXP_UNUSED(state);
     static const double w[3][2] = {{1, 2}, {3, -1}, {0.5, 4}};
-    test_net *t = open_toy("ask_unused_input");
-    const oxp_tensor x[2] = {array_of(t, "ask_unused_input", "input__x"),
-                             array_of(t, "ask_unused_input", "input__unused")};
+    test_net *t = test_toy_open("ask_unused_input");
+    const oxp_tensor x[2] = {test_toy_array(t, "ask_unused_input", "input__x"),
+                             test_toy_array(t, "ask_unused_input", "input__unused")};
     test_ask ask = {.method = "saliency", .target = 0};
     oxp_explanation e = test_explain(t, &ask, x, 2);
     assert_string_equal(e.space, "output");
@@ -159,9 +143,9 @@ static void spaces_of_scores(void **state)
     for (int64_t k = 0; k < 4; k++) assert_true(fabs(oxp_tensor_get(&e.maps[1].raw, k)) <= 0.0);
     assert_true(has_note(&e, "'unused'"));
     test_net_close(t);
-    t = open_toy("relu_deeplift"); /* one number: regression */
-    const oxp_tensor one[2] = {array_of(t, "relu_deeplift", "input__x1"),
-                               array_of(t, "relu_deeplift", "input__x2")};
+    t = test_toy_open("relu_deeplift"); /* one number: regression */
+    const oxp_tensor one[2] = {test_toy_array(t, "relu_deeplift", "input__x1"),
+                               test_toy_array(t, "relu_deeplift", "input__x2")};
     e = test_explain(t, &(test_ask){.method = "saliency"}, one, 2);
     test_close_to(&e.maps[0].raw, (const double[]){2}, 1, 1e-12, "x1");
     test_explain_fails(t, &(test_ask){.method = "saliency", .space = OXP_SPACE_PROB}, one, 2,
@@ -176,9 +160,9 @@ static void elements_and_sums(void **state)
 {
     OXP_UNUSED(state);
     static const double w[3][2] = {{1, 2}, {3, -1}, {0.5, 4}};
-    test_net *t = open_toy("ask_unused_input");
-    const oxp_tensor x[2] = {array_of(t, "ask_unused_input", "input__x"),
-                             array_of(t, "ask_unused_input", "input__unused")};
+    test_net *t = test_toy_open("ask_unused_input");
+    const oxp_tensor x[2] = {test_toy_array(t, "ask_unused_input", "input__x"),
+                             test_toy_array(t, "ask_unused_input", "input__unused")};
     test_ask ask = {.method = "saliency", .tensor = "logits", .element = true, .target = 1};
     oxp_explanation e = test_explain(t, &ask, x, 2);
     for (int64_t k = 0; k < 3; k++)
@@ -212,9 +196,9 @@ static void elements_and_sums(void **state)
 static void ranks_and_runners_up(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("ask_unused_input");
-    const oxp_tensor x[2] = {array_of(t, "ask_unused_input", "input__x"),
-                             array_of(t, "ask_unused_input", "input__unused")};
+    test_net *t = test_toy_open("ask_unused_input");
+    const oxp_tensor x[2] = {test_toy_array(t, "ask_unused_input", "input__x"),
+                             test_toy_array(t, "ask_unused_input", "input__unused")};
     oxp_explanation e = test_explain(t, &(test_ask){.method = "saliency", .top = true}, x, 2);
     assert_int_equal(e.items[0].target, 1);
     assert_int_equal(e.items[1].target, 0);
@@ -238,9 +222,9 @@ static void ranks_and_runners_up(void **state)
 static void classes_with_ones_behind(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("ask_pooled_classes");
-    const oxp_tensor x = array_of(t, "ask_pooled_classes", "input__x");
-    const oxp_tensor p = array_of(t, "ask_pooled_classes", "output__p");
+    test_net *t = test_toy_open("ask_pooled_classes");
+    const oxp_tensor x = test_toy_array(t, "ask_pooled_classes", "input__x");
+    const oxp_tensor p = test_toy_array(t, "ask_pooled_classes", "output__p");
     test_ask ask = {.method = "saliency", .wrt = {"scores"}, .target = 3, .space = OXP_SPACE_PROB};
     oxp_explanation e = test_explain(t, &ask, &x, 1);
     assert_int_equal(e.classes, 4);
@@ -262,9 +246,9 @@ static void classes_with_ones_behind(void **state)
 static void dense_classes_are_sums(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("ask_segments");
-    const oxp_tensor x = array_of(t, "ask_segments", "input__x");
-    const oxp_tensor p = array_of(t, "ask_segments", "output__p");
+    test_net *t = test_toy_open("ask_segments");
+    const oxp_tensor x = test_toy_array(t, "ask_segments", "input__x");
+    const oxp_tensor p = test_toy_array(t, "ask_segments", "output__p");
     test_ask ask = {.method = "saliency", .wrt = {"scores"}, .target = 2};
     oxp_explanation e = test_explain(t, &ask, &x, 1);
     assert_int_equal(e.classes, 3);
@@ -280,8 +264,8 @@ static void dense_classes_are_sums(void **state)
     }
     assert_true(fabs(e.items[0].score - score) < 1e-4);
     test_net_close(t);
-    t = open_toy("ask_series_segments"); /* (N,3,6): the channels are the classes */
-    const oxp_tensor s = array_of(t, "ask_series_segments", "input__x");
+    t = test_toy_open("ask_series_segments"); /* (N,3,6): the channels are the classes */
+    const oxp_tensor s = test_toy_array(t, "ask_series_segments", "input__x");
     e = test_explain(t, &(test_ask){.method = "saliency", .wrt = {"scores"}, .target = 1}, &s, 1);
     assert_int_equal(e.classes, 3);
     for (int64_t i = 0; i < 18; i++)
@@ -296,8 +280,8 @@ static void items_that_mix(void **state)
 {
     OXP_UNUSED(state);
     static const char *const methods[] = {"saliency", "integrated-gradients"};
-    test_net *t = open_toy("ask_batch_mean");
-    const oxp_tensor x = array_of(t, "ask_batch_mean", "input__x");
+    test_net *t = test_toy_open("ask_batch_mean");
+    const oxp_tensor x = test_toy_array(t, "ask_batch_mean", "input__x");
     for (size_t m = 0; m < 2; m++) {
         const oxp_explanation e =
             test_explain(t, &(test_ask){.method = methods[m], .target = 1}, &x, 1);
@@ -308,8 +292,8 @@ static void items_that_mix(void **state)
         assert_true(fabs(e.items[0].score) < 1e-12);
     }
     test_net_close(t);
-    t = open_toy("ask_batch_mean_fixed");
-    const oxp_tensor two = array_of(t, "ask_batch_mean_fixed", "input__x");
+    t = test_toy_open("ask_batch_mean_fixed");
+    const oxp_tensor two = test_toy_array(t, "ask_batch_mean_fixed", "input__x");
     test_explain_fails(t, &(test_ask){.method = "saliency"}, &two, 1, OXP_EUNSUPPORTED);
     assert_non_null(strstr(t->error.message, "influence each other"));
     test_net_close(t);
@@ -321,8 +305,8 @@ static void models_of_one_item(void **state)
     OXP_UNUSED(state);
     static const char *const models[] = {"ask_one_at_a_time", "oracle_conv"};
     for (size_t m = 0; m < 2; m++) {
-        test_net *t = open_toy(models[m]);
-        const oxp_tensor x = array_of(t, models[m], "input__x");
+        test_net *t = test_toy_open(models[m]);
+        const oxp_tensor x = test_toy_array(t, models[m], "input__x");
         const int64_t n = oxp_shape_elements(&x.shape);
         oxp_shape three = x.shape;
         three.dim[0] = 3;
@@ -351,8 +335,8 @@ static void models_without_a_batch(void **state)
 {
     OXP_UNUSED(state);
     static const double w[3][2] = {{1, 2}, {3, -1}, {0.5, 4}};
-    test_net *t = open_toy("ask_time_major");
-    const oxp_tensor x = array_of(t, "ask_time_major", "input__x");
+    test_net *t = test_toy_open("ask_time_major");
+    const oxp_tensor x = test_toy_array(t, "ask_time_major", "input__x");
     for (int64_t steps = 2; steps <= 4; steps += 2) { /* 2 steps: as many as classes */
         const oxp_tensor part = {x.dtype, oxp_shape_of(2, (const int64_t[]){steps, 3}), x.data};
         const oxp_explanation e =
@@ -364,10 +348,10 @@ static void models_without_a_batch(void **state)
                         1e-12);
     }
     test_net_close(t);
-    t = open_toy("ask_unbatched_picture");
-    const oxp_tensor in[2] = {array_of(t, "ask_unbatched_picture", "input__x"),
-                              array_of(t, "ask_unbatched_picture", "input__s")};
-    const oxp_tensor out = array_of(t, "ask_unbatched_picture", "output__logits");
+    t = test_toy_open("ask_unbatched_picture");
+    const oxp_tensor in[2] = {test_toy_array(t, "ask_unbatched_picture", "input__x"),
+                              test_toy_array(t, "ask_unbatched_picture", "input__s")};
+    const oxp_tensor out = test_toy_array(t, "ask_unbatched_picture", "output__logits");
     const double want = oxp_tensor_get(&out, 2); /* linear in s, and in x */
     static const char *const methods[] = {"input-x-gradient", "integrated-gradients"};
     for (size_t m = 0; m < 2; m++) {
@@ -408,11 +392,11 @@ static oxp_tensor ints(test_net *t, int rank, const int64_t *dims, const int64_t
 static void data_decides_a_shape(void **state)
 {
     OXP_UNUSED(state);
-    test_net *t = open_toy("ask_shape_input");
+    test_net *t = test_toy_open("ask_shape_input");
     int compiles = 0;
     t->ctx.log = count_compiles;
     t->ctx.log_user = &compiles;
-    oxp_tensor in[2] = {array_of(t, "ask_shape_input", "input__x"),
+    oxp_tensor in[2] = {test_toy_array(t, "ask_shape_input", "input__x"),
                         ints(t, 1, (const int64_t[]){2}, (const int64_t[]){2, 3})};
     const oxp_settings set = {.method = &oxp_method_saliency, .double_precision = true};
     const oxp_target last = {OXP_TARGET_CLASS, 1}, none = {OXP_TARGET_TOP, 1};
@@ -439,8 +423,8 @@ static void data_decides_a_length(void **state)
 {
     OXP_UNUSED(state);
     static const char *const methods[] = {"saliency", "integrated-gradients", "occlusion"};
-    test_net *t = open_toy("ask_count_input");
-    oxp_tensor in[2] = {array_of(t, "ask_count_input", "input__x"),
+    test_net *t = test_toy_open("ask_count_input");
+    oxp_tensor in[2] = {test_toy_array(t, "ask_count_input", "input__x"),
                         ints(t, 0, NULL, (const int64_t[]){5})};
     for (size_t m = 0; m < 3; m++) {
         const oxp_explanation e =
