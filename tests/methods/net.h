@@ -47,6 +47,9 @@ typedef struct test_ask {
 
 oxp_explanation test_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs,
                              size_t n_inputs);
+/* As above, but may be refused: then the message is in t->error. */
+oxp_status test_try_explain(test_net *t, const test_ask *ask, const oxp_tensor *inputs,
+                            size_t n_inputs, oxp_explanation *out);
 /* As above, but expects this status; the message is in t->error. */
 void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs,
                         oxp_status status);

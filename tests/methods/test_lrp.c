@@ -37,6 +37,7 @@ static void published_numbers(void **state)
          {12, 33.6, 50.4}},
         {"lrp_negative", {"rule=zplus", "stabiliser=0"}, 3, 0, {12, 33.6, 50.4}},
         {"lrp_negative", {"rule=zero", "first=pass"}, 3, 0, {24, 36, 36}},
+        {"lrp_maxpool1d", {"rule=zero"}, 4, 1, {0, 0, 10, 12}},
         {"lrp_maxpool2d", {"rule=zero"}, 4, 0, {0, 0, 0, 6}},
     };
     for (size_t k = 0; k < 2 * OXP_COUNT(nets); k++) {

@@ -4,6 +4,8 @@
  * Both executors: the plain one in double to 1e-9, the fused one to 1e-5 of the maximum. */
 #include "net.h"
 
+#include <string.h>
+
 typedef struct oracle_case {
     const char *name;
     test_ask ask;
@@ -57,6 +59,25 @@ static const oracle_case cases[] = {
      false,
      4,
      {0, 16.0 / 77, 124.0 / 77 + 6.0 / 23, 160.0 / 77 + 15.0 / 23}},
+    /* one channel: the mean of the gradient, 9/16, times the input */
+    {"grad-cam at the input",
+     {.method = "grad-cam", .layers = {"x"}},
+     false,
+     16,
+     {0, 0.5625, 1.125, 1.6875, 2.25, 2.8125, 3.375, 3.9375, 4.5, 5.0625, 5.625, 6.1875, 6.75,
+      7.3125, 7.875, 8.4375}},
+    {"grad-cam++ pgc",
+     {.method = "grad-cam++", .layers = {"relu1"}, .params = {"variant=pgc"}},
+     false,
+     4,
+     {0, 16 / (77 + 1e-6), 124 / (77 + 1e-6) + 6 / (23 + 1e-6),
+      160 / (77 + 1e-6) + 15 / (23 + 1e-6)}},
+    /* means 75/4 and 21/4 in place of sums, a quarter of the sum: 4/83 and 1/29 */
+    {"grad-cam++ xplique",
+     {.method = "grad-cam++", .layers = {"relu1"}, .params = {"variant=xplique"}},
+     false,
+     4,
+     {0, 16.0 / 83, 124.0 / 83 + 6.0 / 29, 160.0 / 83 + 15.0 / 29}},
     {"occlusion of everything",
      {.method = "occlusion", .params = {"window=4", "stride=4"}},
      false,
@@ -74,6 +95,7 @@ static void run_cases(const char *model, const char *input, const oracle_case *l
         ask.fused = fused;
         const oxp_explanation e = test_explain(t, &ask, &x, 1);
         assert_int_equal(e.n_maps, 1);
+        if (strcmp(ask.method, "lrp") == 0) assert_true(e.items[0].gap < tolerance);
         test_close_to(list[i].map ? &e.maps[0].map : &e.maps[0].raw, list[i].want, list[i].n,
                       tolerance, list[i].name);
     }
@@ -103,6 +125,8 @@ static void oracle_two_inputs(void **state)
     static const double first[16] = {17, 17,   17,   17, 17, 17,   17,   17,
                                      64, 65.5, 65.5, 67, 64, 65.5, 65.5, 67};
     static const double guided[16] = {1, 2, 2, 1, 2, 4, 4, 2, 2, 4, 4, 2, 1, 2, 2, 1};
+    static const double deconv[16] = {2, 3, 3, 1, 3, 5, 5, 2, 3, 5, 5, 2, 1, 2, 2, 1};
+    static const double second[16] = {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0};
     static const double cam[4] = {14.5, 19, 32.5, 37};
     test_net *t = test_net_open("tests/data/toy/oracle_conv_two_inputs.onnx");
     const oxp_tensor in[2] = {test_npy(t, "tests/data/toy/oracle_conv_two_inputs.io/input__x.npy"),
@@ -117,6 +141,12 @@ static void oracle_two_inputs(void **state)
     e = test_explain(t, &(test_ask){.method = "occlusion", .params = {"window=2,3", "stride=2,1"}},
                      in, 2);
     test_close_to(&e.maps[0].raw, first, 16, 1e-9, "2x3 windows on x");
+    e = test_explain(t, &(test_ask){.method = "occlusion", .params = {"window=1,2", "stride=1,2"}},
+                     in, 2);
+    test_close_to(&e.maps[1].raw, second, 16, 1e-9, "1x2 windows on y");
+    e = test_explain(t, &(test_ask){.method = "deconvnet"}, in, 2);
+    test_close_to(&e.maps[0].raw, deconv, 16, 1e-9, "deconvnet of x");
+    test_close_to(&e.maps[1].raw, deconv, 16, 1e-9, "deconvnet of y");
     e = test_explain(t, &(test_ask){.method = "guided-backprop"}, in, 2);
     test_close_to(&e.maps[0].raw, guided, 16, 1e-9, "guided backprop of x");
     test_close_to(&e.maps[1].raw, guided, 16, 1e-9, "guided backprop of x2");

@@ -154,17 +154,21 @@ static void linear_agrees_with_numpy(void **state)
     }
 }
 
-/* The 4 x 4 half-pixel map that docs/methods.md pins for Grad-CAM's toy. */
+/* The 4 x 4 maps of Grad-CAM's toy: by half-pixel centres, and corner on corner. */
 static void linear_of_the_toy_map(void **state)
 {
     (void)state;
     const double map[] = {0, 2.0 / 16.25, 14.0 / 16.25, 1}; /* corners of the pinned table */
     const double pinned[] = {0,      .03077, .09231, .12308, .21538, .24712, .31058, .34231,
                              .64615, .67981, .74712, .78077, .86154, .89615, .96538, 1};
+    const double corners[] = {0,      .04103, .08205, .12308, .28718, .32991, .37265, .41538,
+                              .57436, .6188,  .66325, .70769, .86154, .90769, .95385, 1};
     const int64_t from[] = {2, 2}, to[] = {4, 4};
     double got[16];
     oxp_resize_linear_f64(map, 2, from, to, got);
     assert_close_f64(got, pinned, 16, 1e-5);
+    oxp_resize_corners_f64(map, 2, from, to, got);
+    assert_close_f64(got, corners, 16, 1e-5);
 }
 
 static void nearest_repeats_cells(void **state)
