@@ -36,7 +36,9 @@ const command command_inspect = {
     .run = run,
     .help = "usage: onnxplain inspect MODEL [options]\n"
             "       onnxplain inspect --ops\n\n"
-            "Without options: producer, opset, inputs, outputs, parameters, operators.\n\n"
+            "Without options, one screen: producer, opset, inputs, outputs, parameters, the score, "
+            "where gradients\n"
+            "stop, layers, attention, work.\n\n"
             "  --ops              the model's operators with counts; without MODEL all operators "
             "that are known, with\n"
             "                     their opsets and whether they have a gradient\n"

@@ -99,6 +99,12 @@ oxp_status oxp_ask_target(oxp_ctx *ctx, const oxp_model *model, const oxp_tensor
 
 /* ---- shared by files of the room ---- */
 
+/* Zeros of the model's input shapes: a symbolic first axis is one item, others must be given. */
+oxp_status oxp_api_blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
+                                size_t n_shapes, oxp_tensor **out);
+/* The view "summary" of oxp_inspect (summary.c). */
+oxp_status oxp_api_summary(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
+                           size_t n_shapes, oxp_strbuf *sb);
 const char *oxp_api_sha256(oxp_model *model); /* hexadecimal, of the model's file */
 
 #endif

@@ -1,6 +1,7 @@
-/* describe.c - text about a model: what it is, its operators, layers, compiled graph and plan. */
+/* describe.c - text about a model: its operators, layers, compiled graph and plan. */
 #include "api/api.h"
 
+#include "explain/survey.h"
 #include "ops/ops.h"
 #include <stdio.h>
 #include <string.h>
@@ -52,42 +53,8 @@ static oxp_status list_used(oxp_ctx *ctx, const oxp_graph *g, oxp_strbuf *sb)
 
 /* ---- a model ---- */
 
-static void describe_io(oxp_strbuf *sb, const char *what, const oxp_onnx_io *io)
-{
-    oxp_strbuf_printf(sb, "%-12s %s %s ", what, io->name, oxp_dtype_name(io->dtype));
-    for (int a = 0; a < io->shape.rank; a++) {
-        oxp_strbuf_puts(sb, a ? "," : "(");
-        if (io->shape.dim[a] != OXP_DIM_UNKNOWN)
-            oxp_strbuf_printf(sb, "%lld", (long long)io->shape.dim[a]);
-        else
-            oxp_strbuf_puts(sb, io->symbols[a] && io->symbols[a][0] ? io->symbols[a] : "?");
-    }
-    oxp_strbuf_puts(sb, io->shape.rank > 0 ? ")\n" : io->shape.rank == 0 ? "()\n" : "(any)\n");
-}
-
-static void summarise(const oxp_model *m, oxp_strbuf *sb)
-{
-    const oxp_onnx_model *o = m->onnx;
-    if (m->path) oxp_strbuf_printf(sb, "%-12s %s\n", "file", m->path);
-    oxp_strbuf_printf(sb, "%-12s %s%s%s\n", "producer", o->producer[0] ? o->producer : "unknown",
-                      o->producer_version[0] ? " " : "", o->producer_version);
-    oxp_strbuf_printf(sb, "%-12s %lld (IR version %lld)\n", "opset", (long long)o->opset,
-                      (long long)o->ir_version);
-    oxp_strbuf_printf(sb, "%-12s %zu\n", "nodes", o->graph->n_nodes);
-    oxp_strbuf_printf(sb, "%-12s %llu (%.1f MB)\n", "parameters", (unsigned long long)o->parameters,
-                      (double)o->parameter_bytes * 1e-6);
-    for (size_t i = 0; i < o->n_inputs; i++) describe_io(sb, "input", &o->inputs[i]);
-    for (size_t i = 0; i < o->n_outputs; i++) describe_io(sb, "output", &o->outputs[i]);
-    if (m->labels.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "labels", m->labels.count);
-    if (m->label_note) oxp_strbuf_printf(sb, "%-12s %s\n", "note", m->label_note);
-    for (size_t i = 0; i < o->n_metadata; i++)
-        oxp_strbuf_printf(sb, "%-12s %s = %.200s\n", "metadata", o->metadata[i].key,
-                          o->metadata[i].value);
-}
-
-/* Zeros of the model's input shapes: a symbolic first axis is one item, others must be given. */
-static oxp_status blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
-                               size_t n_shapes, oxp_tensor **out)
+oxp_status oxp_api_blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
+                                size_t n_shapes, oxp_tensor **out)
 {
     const oxp_onnx_model *o = m->onnx;
     oxp_shape *shape;
@@ -103,6 +70,18 @@ static oxp_status blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *con
         OXP_TRY(oxp_tensor_new(ctx, ctx->scratch, o->inputs[i].dtype, &shape[i], &list[i]));
     }
     *out = list;
+    return OXP_OK;
+}
+
+static oxp_status list_layers(oxp_ctx *ctx, const oxp_model *m, const oxp_tensor *inputs,
+                              oxp_strbuf *sb)
+{
+    oxp_survey survey;
+    char text[OXP_SHAPE_TEXT];
+    OXP_TRY(oxp_survey_net(ctx, &m->net, inputs, m->onnx->n_inputs, ctx->scratch, &survey));
+    for (size_t i = 0; i < survey.n_layers; i++)
+        oxp_strbuf_printf(sb, "%-40s %s%s\n", survey.layers[i].name,
+                          oxp_shape_text(&survey.layers[i].shape, text), i == 0 ? "  (auto)" : "");
     return OXP_OK;
 }
 
@@ -129,16 +108,12 @@ static oxp_status write_view(oxp_ctx *ctx, const oxp_model *m, const char *view,
     }
     OXP_FAIL_IF(ctx, !m, OXP_EINVAL, "the view '%.60s' needs a model", view);
     if (strcmp(view, "ops") == 0) return list_used(ctx, m->net.graph, sb);
-    if (strcmp(view, "summary") == 0) {
-        summarise(m, sb);
-        return OXP_OK;
-    }
+    if (strcmp(view, "summary") == 0) return oxp_api_summary(ctx, m, shapes, n_shapes, sb);
     const bool plan = strcmp(view, "plan") == 0, layers = strcmp(view, "layers") == 0;
     OXP_FAIL_IF(ctx, !plan && !layers && strcmp(view, "ir") != 0, OXP_EINVAL,
                 "view must be summary, ops, layers, ir or plan, found '%.60s'", view);
-    OXP_TRY(blank_inputs(ctx, m, shapes, n_shapes, &inputs));
-    return layers ? oxp_list_layers(ctx, &m->net, inputs, m->onnx->n_inputs, sb)
-                  : print_session(ctx, m, inputs, plan, sb);
+    OXP_TRY(oxp_api_blank_inputs(ctx, m, shapes, n_shapes, &inputs));
+    return layers ? list_layers(ctx, m, inputs, sb) : print_session(ctx, m, inputs, plan, sb);
 }
 
 oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view,

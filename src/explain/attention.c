@@ -66,27 +66,11 @@ static bool is_map(const oxp_graph *g, const oxp_node *node, const bool *compute
            to_product(g, node->out[0], computed, MAX_STEPS);
 }
 
-/* What the target depends on. */
-static bool *needed_by(oxp_ctx *ctx, const oxp_graph *g, oxp_val target)
-{
-    bool *needed = OXP_NEW(ctx->scratch, bool, g->n_values);
-    if (!needed) return NULL;
-    needed[target] = true;
-    for (size_t i = g->n_nodes; i-- > 0;) {
-        const oxp_node *node = g->nodes[i];
-        bool any = false;
-        for (uint32_t k = 0; k < node->n_out; k++) any = any || needed[node->out[k]];
-        for (uint32_t k = 0; any && k < node->n_in; k++) needed[node->in[k]] = true;
-        needed[OXP_NO_VAL] = false;
-    }
-    return needed;
-}
-
 oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, size_t width,
                               oxp_val **maps, size_t *n)
 {
     const bool *computed = oxp_reach_down(g, ctx->scratch, g->inputs, g->n_inputs);
-    const bool *used = needed_by(ctx, g, target);
+    const bool *used = oxp_reach_up(g, ctx->scratch, target);
     *maps = OXP_NEW(ctx->scratch, oxp_val, g->n_nodes + 1);
     OXP_FAIL_IF(ctx, !computed || !used || !*maps, OXP_ENOMEM, "out of memory");
     *n = 0;

@@ -1,24 +1,12 @@
-/* compute.c - what needs no method: any cut forward, and the layers worth attributing to.
+/* compute.c - what needs no method: any cut forward.
  *
- * Both specialise the model for the data at hand. Integers stay data unless a shape depends on
+ * The model is specialised for the data at hand. Integers stay data unless a shape depends on
  * them: a constant would be folded away with everything that follows from it. */
-#include "explain/roles.h"
-#include "explain/target.h"
-#include "ops/specialise.h"
+#include "explain/survey.h"
 #include "opt/opt.h"
 
-typedef struct cut_data { /* a cut and what is fed at it */
-    const oxp_net *net;
-    oxp_feed *feeds;
-    const oxp_tensor *data;
-    size_t n_feeds;
-    const oxp_val *wanted;
-    size_t n_wanted;
-} cut_data;
-
-/* Specialises, with the data of fed integers as constants where shapes depend on them. */
-static oxp_status specialise(oxp_ctx *ctx, oxp_arena *arena, const cut_data *c,
-                             oxp_special *special)
+oxp_status oxp_cut_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_cut_data *c,
+                              oxp_special *special)
 {
     bool *needs_data = OXP_NEW(ctx->scratch, bool, c->n_feeds + 1);
     OXP_NOMEM_IF(ctx, needs_data);
@@ -44,13 +32,13 @@ static oxp_status read_output(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g
     return oxp_program_read(ctx, program, i, dtype, (void *)(uintptr_t)out->data);
 }
 
-static oxp_status compute_in(oxp_ctx *ctx, const cut_data *c, oxp_arena *tmp, oxp_arena *arena,
+static oxp_status compute_in(oxp_ctx *ctx, const oxp_cut_data *c, oxp_arena *tmp, oxp_arena *arena,
                              const oxp_exec_options *options, oxp_tensor *out)
 {
     const oxp_pass_fn passes[] = {oxp_opt_raise, oxp_opt_merge, oxp_opt_tidy, oxp_opt_fuse};
     const bool plain = options->kind == OXP_EXEC_PLAIN;
     oxp_special special;
-    OXP_TRY(specialise(ctx, tmp, c, &special));
+    OXP_TRY(oxp_cut_specialise(ctx, tmp, c, &special));
     oxp_graph *g = special.g;
     if (!plain) OXP_TRY(oxp_opt_run(ctx, tmp, passes, OXP_COUNT(passes), &g, NULL, 0));
     oxp_program *program;
@@ -66,7 +54,7 @@ static oxp_status compute_in(oxp_ctx *ctx, const cut_data *c, oxp_arena *tmp, ox
     return status;
 }
 
-static oxp_status new_feeds(oxp_ctx *ctx, const oxp_val *vals, cut_data *c)
+oxp_status oxp_cut_feeds(oxp_ctx *ctx, const oxp_val *vals, oxp_cut_data *c)
 {
     c->feeds = OXP_NEW(ctx->scratch, oxp_feed, c->n_feeds + 1);
     OXP_NOMEM_IF(ctx, c->feeds);
@@ -79,49 +67,14 @@ oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const
                        const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
                        size_t n_wanted, int threads, bool double_precision, oxp_tensor *out)
 {
-    cut_data c = {net, NULL, data, n_feeds, wanted, n_wanted};
+    oxp_cut_data c = {net, NULL, data, n_feeds, wanted, n_wanted};
     const oxp_exec_options options = {.kind = double_precision ? OXP_EXEC_PLAIN : OXP_EXEC_FUSED,
                                       .threads = threads,
                                       .max_memory = net->max_memory};
-    OXP_TRY(new_feeds(ctx, feed, &c));
+    OXP_TRY(oxp_cut_feeds(ctx, feed, &c));
     oxp_arena *tmp = oxp_arena_new(net->hooks);
     OXP_NOMEM_IF(ctx, tmp);
     const oxp_status status = compute_in(ctx, &c, tmp, arena, &options, out);
-    oxp_arena_free(tmp);
-    return status;
-}
-
-static oxp_status list_in(oxp_ctx *ctx, const cut_data *c, oxp_arena *tmp, oxp_strbuf *out)
-{
-    oxp_special special;
-    OXP_TRY(specialise(ctx, tmp, c, &special));
-    oxp_graph *g = special.g;
-    oxp_val output = g->outputs[0], *layers;
-    OXP_TRY(oxp_opt_run(ctx, tmp, (const oxp_pass_fn[]){oxp_opt_raise}, 1, &g, &output, 1));
-    oxp_build b;
-    oxp_score score;
-    oxp_build_init(&b, ctx, g);
-    OXP_TRY(oxp_score_find(&b, output, OXP_SPACE_LOGIT, false, 1, &score));
-    size_t n;
-    OXP_TRY(oxp_layer_candidates(ctx, g, score.target, &layers, &n));
-    char text[OXP_SHAPE_TEXT];
-    for (size_t i = 0; i < n; i++) {
-        const oxp_value *v = oxp_value_of(g, layers[i]);
-        if (v->name)
-            oxp_strbuf_printf(out, "%-40s %s%s\n", v->name, oxp_shape_text(&v->shape, text),
-                              i == 0 ? "  (auto)" : "");
-    }
-    return OXP_OK;
-}
-
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
-                           size_t n_inputs, oxp_strbuf *out)
-{
-    cut_data c = {net, NULL, inputs, n_inputs, net->graph->outputs, 1};
-    OXP_TRY(new_feeds(ctx, net->graph->inputs, &c));
-    oxp_arena *tmp = oxp_arena_new(net->hooks);
-    OXP_NOMEM_IF(ctx, tmp);
-    const oxp_status status = list_in(ctx, &c, tmp, out);
     oxp_arena_free(tmp);
     return status;
 }

@@ -128,9 +128,4 @@ oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const
                        const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
                        size_t n_wanted, int threads, bool double_precision, oxp_tensor *out);
 
-/* Candidate layers with shapes for the given input shapes, best first, as text lines (inspect
- * --layers). */
-oxp_status oxp_list_layers(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
-                           size_t n_inputs, oxp_strbuf *out);
-
 #endif

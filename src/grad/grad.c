@@ -41,6 +41,21 @@ bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, 
     return reach;
 }
 
+bool *oxp_reach_up(const oxp_graph *g, oxp_arena *arena, oxp_val to)
+{
+    bool *reach = OXP_NEW(arena, bool, g->n_values);
+    if (!reach) return NULL;
+    reach[to] = true;
+    for (size_t i = g->n_nodes; i-- > 0;) {
+        const oxp_node *node = g->nodes[i];
+        bool any = false;
+        for (uint32_t k = 0; k < node->n_out; k++) any = any || reach[node->out[k]];
+        for (uint32_t k = 0; any && k < node->n_in; k++) reach[node->in[k]] = true;
+        reach[OXP_NO_VAL] = false;
+    }
+    return reach;
+}
+
 static bool is_linear_layer(const oxp_node *node)
 {
     return node->op == &oxp_op_Conv || node->op == &oxp_op_Gemm || node->op == &oxp_op_MatMul;

@@ -58,5 +58,7 @@ oxp_status oxp_differentiate(oxp_build *b, oxp_diff *diff);
 
 /* Does v depend on any of these? Marks over all values, in `arena`; NULL: out of memory. */
 bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, size_t n);
+/* Does `to` depend on v? Likewise. */
+bool *oxp_reach_up(const oxp_graph *g, oxp_arena *arena, oxp_val to);
 
 #endif

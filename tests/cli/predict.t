@@ -4,9 +4,27 @@ $ onnxplain predict $S/models/efficientnet-lite0.onnx $S/photos/coffee.png --top
 */coffee.png
    9*.* %  espresso (967)
     *.* %  cup (968)
-$ onnxplain inspect $S/models/efficientnet-lite0.onnx | grep -e input -e labels
+$ onnxplain inspect $S/models/efficientnet-lite0.onnx
+file         */efficientnet-lite0.onnx
+producer     pytorch *
+opset        13 (IR version 7)
+nodes        181: 49 Conv, 49 BatchNormalization, *
+parameters   4694026 (9.61 MB)
 input        images float32 (N,3,224,224)
+output       logits float32 (N,1000)
 labels       1000
+score        outputs of 1000 classes: logits (1,1000)
+gradient     by images (1,3,224,224)
+layers       head (1,1280,7,7) by default, * others: --layers
+attention    none
+work         * MFLOP forward, * GFLOP with saliency, in * MB besides the weights
+$ onnxplain inspect $S/tests/data/samples/vit_tiny_fashion_mnist.onnx | grep attention
+attention    3 maps, the last /b.2/a/Softmax_output_0 (1,4,17,17)
+$ onnxplain inspect $S/tests/data/toy/ask_unused_input.onnx | grep gradient
+gradient     by x (1,3)
+gradient     by unused (1,2): none, the score does not depend on it
+$ onnxplain inspect $S/tests/data/toy/opset_leaky__where.onnx | grep stops
+stops at     1 Greater ('Greater_positive')
 $ onnxplain inspect $S/models/efficientnet-lite0.onnx --layers | grep -c auto
 1
 $ onnxplain inspect --ops | head -1
