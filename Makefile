@@ -8,7 +8,7 @@ CTEST   = ctest --output-on-failure -j $(JOBS)
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: all demo check check-long asan clang bench parity fmt lint install clean deps help
+.PHONY: all demo check check-long asan clang bench parity docs fmt lint install clean deps help
 
 all: ## build the command build/onnxplain and the shared library beside it
 	@$(call build,release)
@@ -34,6 +34,9 @@ bench: all ## benchmarks: ours against the bare kernels, in one run
 
 parity: all ## compare with Captum, pytorch-grad-cam and zennit (installed beside) and write docs/parity.md
 	@tools/parity
+
+docs: all ## write what is generated: docs/methods.md, the README's table of methods
+	@tests/cli/readme.pl methods build/onnxplain README.md --update
 
 fmt: ## format all C files in place
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i

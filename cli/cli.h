@@ -87,6 +87,8 @@ void tell_notes(const cli *c, choice *ch, const oxp_result *r); /* each once */
 void drop_explainer(choice *ch, size_t at);
 void drop_choice(choice *ch);
 
+void print_methods_page(void); /* docs/methods.md, in Markdown */
+
 void print_top(const subject *s, const oxp_result *r, size_t item, FILE *to);
 /* "Egyptian cat (285)" or "class 285". */
 const char *class_name(const subject *s, int64_t index, char buf[160]);

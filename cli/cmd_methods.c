@@ -1,20 +1,13 @@
-/* cmd_methods.c - the methods, and one method's parameters, definition and paper: loops over the library's declarations. */
+/* cmd_methods.c - the methods, and all that one method declares: loops over the library's declarations. */
 #include "cli/cli.h"
 
 static void print_list(void)
 {
     for (size_t i = 0; i < oxp_method_count(); i++) {
         const oxp_method_info *m = oxp_method_get(i);
-        printf("%-29s %s\n", m->name, m->sentence);
-    }
-}
-
-static void print_markdown(void)
-{
-    printf("| method | what it shows | definition | reference |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < oxp_method_count(); i++) {
-        const oxp_method_info *m = oxp_method_get(i);
-        printf("| `%s` | %s | %s | %s |\n", m->name, m->sentence, m->definition, m->paper);
+        const oxp_method_family *f = oxp_method_family_of(i);
+        if (i == 0 || f != oxp_method_family_of(i - 1)) printf("%s%s\n", i ? "\n" : "", f->title);
+        printf("  %-29s %s\n", m->name, m->sentence);
     }
 }
 
@@ -23,8 +16,10 @@ static void print_method(int index)
     static const char *const types[] = {"number", "whole number", "true or false", "choice",
                                         "text"};
     const oxp_method_info *m = oxp_method_get((size_t)index);
-    printf("%s - %s\n\n%s\n\n  %s\n  %s\n", m->name, m->title, m->sentence, m->definition,
-           m->paper);
+    printf("%s - %s\n\n%s\n\n", m->name, m->title, m->sentence);
+    printf("  computes  %s\n  paper     %s\n  equals    %s\n  cost      %s\n  weakness  %s\n",
+           m->definition, m->paper, *m->equals ? m->equals : "no other software that we know of",
+           m->cost, m->weakness);
     if (m->needs_layer == 1) printf("  Attributes to a layer (--layer; found automatically).\n");
     if (m->needs_layer == 2) printf("  Helped by a layer (--layer; found automatically).\n");
     if (m->is_contrastive)
@@ -47,8 +42,10 @@ static int run(const cli *c)
 {
     if (c->args.n > 1)
         return fail(EXIT_USAGE, "methods takes one NAME, found %zu words", c->args.n);
+    if (c->markdown && c->args.n)
+        return fail(EXIT_USAGE, "--markdown prints all methods: it takes no NAME");
     if (c->markdown)
-        print_markdown();
+        print_methods_page();
     else if (c->args.n == 0)
         print_list();
     if (c->args.n == 0) return EXIT_DONE;
@@ -68,13 +65,13 @@ static int run(const cli *c)
 
 const command command_methods = {
     .name = "methods",
-    .sentence = "the methods; with a NAME its parameters, definition and paper",
+    .sentence = "the methods; with a NAME its definition, parameters, cost and weakness",
     .options = "--markdown",
     .run = run,
     .help = "usage: onnxplain methods [NAME] [--markdown]\n\n"
-            "Without NAME: every method with one sentence. With NAME: its parameters, definition "
-            "and paper.\n\n"
-            "  --markdown   the list as a table\n\n"
+            "Without NAME: every method with one sentence. With NAME: its definition, paper, "
+            "parameters, cost,\nweakness, and whose numbers it equals.\n\n"
+            "  --markdown   all of that about every method, as docs/methods.md has it\n\n"
             "example:\n"
             "  onnxplain methods integrated-gradients\n",
 };

@@ -162,9 +162,16 @@ typedef struct oxp_method_info {
     const char *weakness; /* what it is known not to show, and which sanity checks it fails */
 } oxp_method_info;
 
+/* Methods of one kind; they are listed together. */
+typedef struct oxp_method_family {
+    const char *name; /* docs/methods/NAME.md pins its definitions, with numbers */
+    const char *title, *sentence;
+} oxp_method_family;
+
 OXP_API size_t oxp_method_count(void);
 OXP_API const oxp_method_info *oxp_method_get(size_t index);
 OXP_API const oxp_param_info *oxp_method_param(size_t method, size_t index);
+OXP_API const oxp_method_family *oxp_method_family_of(size_t method); /* the same pointer for all of one family */
 OXP_API int oxp_method_find(const char *name); /* index or -1 */
 
 /* ---- running and explaining ------------------------------------------------------------------------------------ */

@@ -21,6 +21,11 @@ const oxp_param_info *oxp_method_param(size_t method, size_t index)
     return &oxp_methods_at(method)->params[index];
 }
 
+const oxp_method_family *oxp_method_family_of(size_t method)
+{
+    return method < oxp_methods_count() ? oxp_methods_family(method) : NULL;
+}
+
 int oxp_method_find(const char *name)
 {
     for (size_t i = 0; name && i < oxp_methods_count(); i++)

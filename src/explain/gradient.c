@@ -90,7 +90,8 @@ const oxp_method oxp_method_input_x_gradient = {
              .equals = "Captum InputXGradient",
              .cost = "1 forward, 1 backward",
              .weakness =
-                 "inputs at zero get nothing; not complete for models with biases or saturation"},
+                 "inputs at zero get nothing; not complete for models with biases or saturation; "
+                 "fails input shift invariance (Kindermans 2017)"},
     .params = signed_params,
     .flags = OXP_METHOD_SIGNED,
     .channels = OXP_CHANNELS_SUM,

@@ -241,7 +241,8 @@ const oxp_method oxp_method_lrp = {
              .equals = "Zennit rules and composites; Captum LRP (variant=captum epsilon=1e-9)",
              .cost = "1 forward, 1 backward; rules but epsilon: 1 to 4 more of each",
              .weakness = "biases absorb relevance; with epsilon close to input x gradient on ReLU "
-                         "networks; z+ and alpha-beta fail the model randomisation test"},
+                         "networks; z+ and alpha-beta fail the model randomisation test "
+                         "(Sixt 2020)"},
     .params = lrp_params,
     .flags = OXP_METHOD_SIGNED | OXP_METHOD_MERGED,
     .channels = OXP_CHANNELS_SUM,

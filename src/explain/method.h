@@ -64,12 +64,15 @@ struct oxp_method {
     const char *guard; /* what a negative oxp_task.guard means; NULL when the method sets none */
 };
 
+#define OXP_FAMILY(name, title, sentence)
 #define OXP_METHOD(symbol) extern const oxp_method oxp_method_##symbol;
 #include "explain/methods.def"
+#undef OXP_FAMILY
 #undef OXP_METHOD
 size_t oxp_methods_count(void);
 const oxp_method *oxp_methods_at(size_t i);
-const oxp_method *oxp_methods_find(const char *name); /* NULL when unknown */
+const oxp_method *oxp_methods_find(const char *name);  /* NULL when unknown */
+const oxp_method_family *oxp_methods_family(size_t i); /* of method i */
 
 /* ---- parameters: checked when the session is made, so reading cannot fail ---- */
 typedef struct oxp_params {

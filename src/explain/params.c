@@ -10,8 +10,30 @@
 #include <string.h>
 
 static const oxp_method *const table[] = {
+#define OXP_FAMILY(name, title, sentence)
 #define OXP_METHOD(symbol) &oxp_method_##symbol,
 #include "explain/methods.def"
+#undef OXP_FAMILY
+#undef OXP_METHOD
+};
+
+/* Methods number themselves as in the table; a family takes the number of the method that follows it. */
+enum {
+#define OXP_FAMILY(name, title, sentence) FIRST_OF_##name, BEFORE_##name = FIRST_OF_##name - 1,
+#define OXP_METHOD(symbol)                AT_##symbol,
+#include "explain/methods.def"
+#undef OXP_FAMILY
+#undef OXP_METHOD
+};
+
+static const struct {
+    size_t first; /* method */
+    oxp_method_family family;
+} families[] = {
+#define OXP_FAMILY(name, title, sentence) {FIRST_OF_##name, {#name, title, sentence}},
+#define OXP_METHOD(symbol)
+#include "explain/methods.def"
+#undef OXP_FAMILY
 #undef OXP_METHOD
 };
 
@@ -23,6 +45,13 @@ size_t oxp_methods_count(void)
 const oxp_method *oxp_methods_at(size_t i)
 {
     return table[i];
+}
+
+const oxp_method_family *oxp_methods_family(size_t i)
+{
+    size_t f = 0;
+    while (f + 1 < OXP_COUNT(families) && families[f + 1].first <= i) f++;
+    return &families[f].family;
 }
 
 const oxp_method *oxp_methods_find(const char *name)

@@ -38,7 +38,17 @@ $ onnxplain methods occlude
 ? 2
 $ onnxplain methods grad-cam | head -1
 grad-cam - Grad-CAM
-$ onnxplain methods | cut -d' ' -f1 | grep -x -e saliency -e grad-cam -e lrp
-saliency
-grad-cam
-lrp
+$ onnxplain methods | awk '/^[A-Z]/ { f = $0 } $1 == "saliency" || $1 == "grad-cam" || $1 == "lrp" { print f ": " $1 }'
+Gradients: saliency
+Class activation maps: grad-cam
+Relevance propagation: lrp
+$ onnxplain methods is-cam | grep -e equals -e cost
+  equals    no other software that we know of
+  cost      *
+# The page of methods links to headings as GitHub names them, also where two names come to the same.
+$ onnxplain methods --markdown | grep -o '\[`[a-z-]*+*`](#grad-cam[-0-9]*)'
+[`grad-cam`](#grad-cam)
+[`grad-cam++`](#grad-cam-1)
+$ onnxplain methods lrp --markdown
+! onnxplain: --markdown prints all methods: it takes no NAME
+? 2

@@ -1,5 +1,5 @@
 /* test_cams.c - the family of class activation maps: numbers worked out by hand on the oracle net
- * (docs/methods.md), and properties on networks of one, two and three axes and on tokens.
+ * (docs/methods/cam.md), and properties on networks of one, two and three axes and on tokens.
  *
  * The oracle: x[i][j] = 4i + j -> Conv(1->2, 3x3, ones, bias -50, -75) -> ReLU -> Linear, class 0;
  * at relu1 A = [[0,4],[31,40]], [[0,0],[6,15]] and g = [[1,1],[1,1]], [[1,-1],[-1,-1]]. */

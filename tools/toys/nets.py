@@ -1,7 +1,7 @@
 """Small networks whose explanations are known in closed form, and small CNNs on 1, 2 and 3 axes.
 
 The closed-form ones restate, as ONNX, the toy modules that Captum's tests made a common yardstick
-(only the constants, which are facts; no code): docs/methods.md lists the numbers they must give.
+(only the constants, which are facts; no code): docs/methods/ lists the numbers they must give.
 """
 
 import numpy as np

@@ -20,12 +20,17 @@ static void is_described(void **state)
     FOR_EACH_METHOD(m)
     {
         const oxp_method_info *info = &m->info;
-        const char *const texts[] = {info->name, info->title, info->sentence, info->definition,
-                                     info->paper};
+        const char *const texts[] = {info->name,  info->title, info->sentence, info->definition,
+                                     info->paper, info->cost,  info->weakness};
         for (size_t i = 0; i < OXP_COUNT(texts); i++)
             if (!texts[i] || !*texts[i])
-                fail_msg("method %s: name, title, sentence, definition and paper are all wanted",
-                         info->name);
+                fail_msg(
+                    "method %s: name, title, sentence, definition, paper, cost and weakness are "
+                    "all wanted",
+                    info->name);
+        if (!info->equals)
+            fail_msg("method %s: say in equals whose numbers it gives, \"\" if nobody else has it",
+                     info->name);
         for (const char *c = info->name; *c; c++)
             if (!islower((unsigned char)*c) && !isdigit((unsigned char)*c) && !strchr("-+", *c))
                 fail_msg("method '%s': names are lower-case words with hyphens", info->name);
@@ -115,19 +120,41 @@ static bool is_tested(const char *name)
     return found;
 }
 
+/* The page of its family names it, in a row or a heading. */
 static void is_pinned(void **state)
 {
     OXP_UNUSED(state);
-    size_t size;
-    char *text = (char *)oxp_test_read(OXP_SOURCE_DIR "/docs/methods.md", &size);
-    FOR_EACH_METHOD(m)
-    {
-        char row[64];
-        snprintf(row, sizeof row, "| `%s` |", m->info.name);
-        if (!strstr(text, row))
-            fail_msg("method %s has no row in docs/methods.md: pin its definition", m->info.name);
+    for (size_t i = 0; i < oxp_methods_count(); i++) {
+        const char *name = oxp_methods_at(i)->info.name, *family = oxp_methods_family(i)->name;
+        char path[512], code[64];
+        size_t size;
+        snprintf(path, sizeof path, "%s/docs/methods/%s.md", OXP_SOURCE_DIR, family);
+        snprintf(code, sizeof code, "`%s`", name);
+        char *text = (char *)oxp_test_read(path, &size);
+        bool found = false;
+        for (char *at = text; !found && (at = strstr(at, code)) != NULL; at++) {
+            char *line = at;
+            while (line > text && line[-1] != '\n') line--;
+            found = strncmp(line, "| ", 2) == 0 || strncmp(line, "## ", 3) == 0;
+        }
+        if (!found)
+            fail_msg("method %s has no row or heading in docs/methods/%s.md: pin its definition",
+                     name, family);
+        free(text);
     }
-    free(text);
+}
+
+/* Families are runs of the table: none without methods, none twice. */
+static void families_are_runs(void **state)
+{
+    OXP_UNUSED(state);
+    for (size_t i = 1; i < oxp_methods_count(); i++)
+        for (size_t k = 0; k < i; k++)
+            if (oxp_methods_family(i) == oxp_methods_family(k) &&
+                oxp_methods_family(i) != oxp_methods_family(i - 1))
+                fail_msg("family %s comes twice", oxp_methods_family(i)->name);
+    assert_string_equal(oxp_methods_family(0)->name, "gradients");
+    assert_string_equal(oxp_methods_family(oxp_methods_count() - 1)->name, "controls");
 }
 
 static void has_numbers_to_hit(void **state)
@@ -147,7 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_described),       cmocka_unit_test(flags_agree),
         cmocka_unit_test(defaults_are_valid), cmocka_unit_test(is_pinned),
-        cmocka_unit_test(has_numbers_to_hit),
+        cmocka_unit_test(families_are_runs),  cmocka_unit_test(has_numbers_to_hit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
