@@ -89,38 +89,43 @@ static void read_opset(const reader *outer, const oxp_wire_field *field, oxp_pb_
     }
 }
 
-static void read_tensor(const reader *outer, const oxp_wire_field *field, oxp_pb_tensor *out)
+static void read_tensor_fields(reader *r, oxp_pb_tensor *out)
 {
-    reader r;
-    if (!enter(outer, field, out, &r)) return;
-    *out = (oxp_pb_tensor){.name = "", .body = field->bytes};
-    for (oxp_wire_field f; oxp_wire_next(&r.w, &f);) {
+    for (oxp_wire_field f; oxp_wire_next(&r->w, &f);) {
         switch (f.number) {
         case 1:
-            ADD_INTS(&r, out->dims, &f);
+            ADD_INTS(r, out->dims, &f);
             break;
         case 2:
-            out->dtype = oxp_wire_int(&r.w, &f);
+            out->dtype = oxp_wire_int(&r->w, &f);
             break;
         case 3:
             out->has_segment = true;
             break;
         case 8:
-            out->name = oxp_wire_text(&r.w, &f);
+            out->name = oxp_wire_text(&r->w, &f);
             break;
         case 9:
-            out->raw = oxp_wire_bytes(&r.w, &f);
+            out->raw = oxp_wire_bytes(&r->w, &f);
             break;
         case 13:
-            read_entry(&r, &f, PUSH(&r, out->external_data));
+            read_entry(r, &f, PUSH(r, out->external_data));
             break;
         case 14:
-            out->is_external = oxp_wire_int(&r.w, &f) == 1;
+            out->is_external = oxp_wire_int(&r->w, &f) == 1;
             break;
         default:
             break;
         }
     }
+}
+
+static void read_tensor(const reader *outer, const oxp_wire_field *field, oxp_pb_tensor *out)
+{
+    reader r;
+    if (!enter(outer, field, out, &r)) return;
+    *out = (oxp_pb_tensor){.name = "", .body = field->bytes};
+    read_tensor_fields(&r, out);
 }
 
 static void read_attr_tensor(const reader *r, const oxp_wire_field *f, oxp_pb_attr *out)
@@ -366,6 +371,16 @@ oxp_status oxp_pb_parse(oxp_ctx *ctx, oxp_bytes file, uint64_t max_bytes, oxp_pb
     OXP_TRY(out->file.status);
     OXP_FAIL_IF(ctx, !out->has_graph, OXP_ECORRUPT, "not an ONNX model: the file holds no graph");
     return OXP_OK;
+}
+
+oxp_status oxp_pb_parse_tensor(oxp_ctx *ctx, oxp_wire_file *file, oxp_pb_tensor *out)
+{
+    oxp_pb_model budget = {.records_left = (uint64_t)1 << 30};
+    reader r = {oxp_wire_open(file, file->bytes), &budget};
+    ctx->stage = OXP_STAGE_PARSE;
+    *out = (oxp_pb_tensor){.name = "", .body = file->bytes};
+    read_tensor_fields(&r, out);
+    return file->status;
 }
 
 const char *oxp_pb_domain(const char *domain)

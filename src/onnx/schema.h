@@ -115,6 +115,10 @@ typedef struct oxp_pb_model { /* ModelProto */
  * OXP_ECORRUPT names the byte that is wrong. */
 oxp_status oxp_pb_parse(oxp_ctx *ctx, oxp_bytes file, uint64_t max_bytes, oxp_pb_model *out);
 
+/* A file that holds one TensorProto, as ONNX's tests keep their data. Views into `file`; the ctx's
+ * scratch arena. */
+oxp_status oxp_pb_parse_tensor(oxp_ctx *ctx, oxp_wire_file *file, oxp_pb_tensor *out);
+
 /* The version of a domain ("" and "ai.onnx" are one), 0 when it is not imported. */
 int64_t oxp_pb_opset_of(const oxp_pb_opset *imports, size_t n, const char *domain);
 /* "ai.onnx" is another name of the default domain "". */

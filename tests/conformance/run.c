@@ -1,0 +1,198 @@
+/* run.c - one test through the public interface: the model is opened as a user opens it, every data
+ * set runs in the fused executor and in the plain one, and each output is compared.
+ *
+ * Integers and booleans must be equal. Floats keep ONNX's own bound for each element, and a
+ * stricter one of ours relative to the largest element: both executors compute in float or better,
+ * and the expected numbers are float themselves. */
+#include "conformance/conformance.h"
+#include "onnx/tensor_import.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* |got - want| <= ATOL + RTOL |want|: the rule of ONNX's backend tests */
+#define RTOL 1e-3
+#define ATOL 1e-7
+/* max |got - want| <= STRICT max |want|, where the numbers are float or double */
+#define STRICT 1e-5
+
+enum { MAX_ARRAYS = 64 };
+
+typedef struct one_run {
+    oxp_ctx *ctx;
+    suite *s;
+    test_case *t;
+    const oxp_pb_model *pb;
+    oxp_model *model;
+} one_run;
+
+static oxp_status settle(one_run *r, verdict v, const char *why)
+{
+    if (r->t->verdict >= v && r->t->why) return OXP_OK;
+    r->t->verdict = v;
+    r->t->why = oxp_arena_strdup(r->s->arena, why);
+    OXP_NOMEM_IF(r->ctx, r->t->why);
+    return OXP_OK;
+}
+
+/* What the library answered, as a verdict. */
+static oxp_status settle_error(one_run *r, oxp_status status, const oxp_error *error)
+{
+    const char *file = strstr(error->message, "model.onnx: ");
+    const char *message = file ? strchr(file, ' ') + 1 : error->message;
+    if (status == OXP_EUNSUPPORTED) return settle(r, r->t->scope ? OUT_OF_SCOPE : REFUSED, message);
+    return settle(r, FAILED, message);
+}
+
+/* ---- comparing ---- */
+
+static bool same_number(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || (a >= b && a <= b);
+}
+
+static oxp_status compare_elements(one_run *r, const char *label, const oxp_tensor *got,
+                                   const oxp_tensor *want)
+{
+    const int64_t n = oxp_shape_elements(&want->shape);
+    const bool exact = !oxp_dtype_is_float(want->dtype);
+    const bool strict = want->dtype == OXP_F32 || want->dtype == OXP_F64;
+    double largest = 0.0, worst = 0.0;
+    int64_t worst_at = -1, bad_at = -1;
+    for (int64_t i = 0; i < n; i++) {
+        const double a = oxp_tensor_get(got, i), b = oxp_tensor_get(want, i);
+        if (same_number(a, b)) {
+            if (isfinite(b)) largest = fmax(largest, fabs(b));
+            continue;
+        }
+        const double off = fabs(a - b);
+        const bool good = !exact && off <= ATOL + RTOL * fabs(b);
+        if (!good && bad_at < 0) bad_at = i;
+        if (off > worst || worst_at < 0) {
+            worst = off;
+            worst_at = i;
+        }
+        if (isfinite(b)) largest = fmax(largest, fabs(b));
+    }
+    const double error = largest > 0.0 ? worst / largest : worst;
+    if (!exact) r->t->error = fmax(r->t->error, error);
+    if (bad_at < 0 && strict && error > STRICT) bad_at = worst_at;
+    if (bad_at < 0) return OXP_OK;
+    char text[300];
+    snprintf(text, sizeof text, "%s: element %lld is %.9g, expected %.9g (error %.2g)", label,
+             (long long)bad_at, oxp_tensor_get(got, bad_at), oxp_tensor_get(want, bad_at), error);
+    return settle(r, FAILED, text);
+}
+
+static oxp_status compare(one_run *r, const char *label, const oxp_array *array,
+                          const oxp_tensor *want)
+{
+    const oxp_tensor got = {array->dtype, oxp_shape_of(array->rank, array->dims), array->data};
+    char text[2 * OXP_SHAPE_TEXT + 200], a[OXP_SHAPE_TEXT], b[OXP_SHAPE_TEXT];
+    const bool kinds = oxp_dtype_canonical(got.dtype) == oxp_dtype_canonical(want->dtype);
+    if (!oxp_shape_equal(&got.shape, &want->shape) || !kinds) {
+        snprintf(text, sizeof text, "%s is %s%s, expected %s%s", label, oxp_dtype_name(got.dtype),
+                 oxp_shape_text(&got.shape, a), oxp_dtype_name(want->dtype),
+                 oxp_shape_text(&want->shape, b));
+        return settle(r, FAILED, text);
+    }
+    return compare_elements(r, label, &got, want);
+}
+
+/* ---- running ---- */
+
+static oxp_status read_data(one_run *r, int set, const char *kind, size_t i, bool *found,
+                            oxp_tensor *out)
+{
+    int64_t type;
+    const char *path = oxp_arena_printf(r->ctx->scratch, "%s/test_data_set_%d/%s_%zu.pb",
+                                        r->t->folder, set, kind, i);
+    OXP_NOMEM_IF(r->ctx, path);
+    return suite_tensor(r->ctx, r->ctx->scratch, path, found, out, &type);
+}
+
+static oxp_status read_feeds(one_run *r, int set, oxp_array *feeds, size_t *n)
+{
+    const oxp_pb_graph *g = &r->pb->graph;
+    for (size_t i = 0; i < g->input.n && *n < MAX_ARRAYS; i++) {
+        bool found;
+        oxp_tensor t;
+        OXP_TRY(read_data(r, set, "input", i, &found, &t));
+        if (!found) continue;
+        oxp_array *a = &feeds[(*n)++];
+        *a = (oxp_array){g->input.items[i].name, t.dtype, t.shape.rank, {0}, t.data};
+        memcpy(a->dims, t.shape.dim, sizeof a->dims);
+    }
+    return OXP_OK;
+}
+
+static oxp_status compare_outputs(one_run *r, int set, const char *precision,
+                                  const oxp_values *values)
+{
+    for (size_t i = 0; i < oxp_values_count(values); i++) {
+        bool found;
+        oxp_tensor want;
+        const oxp_array got = oxp_values_get(values, i);
+        OXP_TRY(read_data(r, set, "output", i, &found, &want));
+        if (!found) continue;
+        char label[160];
+        snprintf(label, sizeof label, "%s of data set %d in %s", got.name, set, precision);
+        OXP_TRY(compare(r, label, &got, &want));
+    }
+    return OXP_OK;
+}
+
+static oxp_status run_set(one_run *r, int set)
+{
+    static const char *const precisions[] = {"f32", "f64"};
+    oxp_array feeds[MAX_ARRAYS];
+    size_t n = 0;
+    OXP_TRY(read_feeds(r, set, feeds, &n));
+    for (size_t k = 0; k < OXP_COUNT(precisions); k++) {
+        oxp_run_options options = OXP_RUN_OPTIONS_INIT;
+        oxp_error error = {0};
+        oxp_values *values = NULL;
+        options.threads = 1;
+        options.precision = precisions[k];
+        const oxp_status status = oxp_run(&values, r->model, feeds, n, NULL, 0, &options, &error);
+        const oxp_status told = status == OXP_OK ? compare_outputs(r, set, precisions[k], values)
+                                                 : settle_error(r, status, &error);
+        oxp_values_free(values);
+        OXP_TRY(told);
+    }
+    return OXP_OK;
+}
+
+static oxp_status run_sets(one_run *r)
+{
+    const char *path = oxp_path_join(r->ctx->scratch, r->t->folder, "model.onnx");
+    OXP_NOMEM_IF(r->ctx, path);
+    oxp_error error = {0};
+    const oxp_status status = oxp_model_open(&r->model, path, NULL, &error);
+    if (status != OXP_OK) return settle_error(r, status, &error);
+    for (int set = 0;; set++) {
+        const char *first =
+            oxp_arena_printf(r->ctx->scratch, "%s/test_data_set_%d/output_0.pb", r->t->folder, set);
+        OXP_NOMEM_IF(r->ctx, first);
+        if (!oxp_file_exists(first)) break;
+        OXP_TRY(run_set(r, set));
+    }
+    return OXP_OK;
+}
+
+oxp_status run_test(suite *s, test_case *t)
+{
+    oxp_error error = {0};
+    oxp_pb_model pb = {0};
+    oxp_ctx ctx = {.error = &error, .scratch = oxp_arena_new(NULL)};
+    if (!ctx.scratch) return OXP_ENOMEM;
+    one_run r = {&ctx, s, t, &pb, NULL};
+    t->verdict = PASSED;
+    oxp_status status = suite_survey(&ctx, s, t, &pb);
+    if (status == OXP_OK) status = run_sets(&r);
+    oxp_model_free(r.model);
+    if (status != OXP_OK) /* the test itself cannot be read: strings in its data, for example */
+        status = settle(&r, t->scope ? OUT_OF_SCOPE : FAILED, error.message);
+    oxp_arena_free(ctx.scratch);
+    return status;
+}
