@@ -66,7 +66,7 @@ static bool averages_positions(const oxp_graph *g, const oxp_node *node, const o
 static bool is_linear(const oxp_graph *g, const oxp_node *node)
 {
     const oxp_op *op = node->op;
-    if (op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Conv)
+    if (op == &oxp_op_MatMul || op == &oxp_op_Gemm || oxp_op_is_conv(op))
         return is_const(g, node, 1) && is_const(g, node, 2);
     return op == &oxp_op_Add && (is_const(g, node, 0) || is_const(g, node, 1));
 }

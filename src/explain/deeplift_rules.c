@@ -55,10 +55,7 @@ static oxp_status gradient_at(const oxp_rule_context *rc, oxp_val *in, oxp_val *
     node.in = in;
     node.out = out;
     oxp_grad own = {rc->b, &node, &dy, rc->grad->wants, dx};
-    OXP_FAIL_IF(rc->b->ctx, !node.op->grad, OXP_EUNSUPPORTED,
-                "deeplift has no rule for %s '%s'; choose integrated-gradients", node.op->name,
-                node.origin);
-    OXP_TRY(node.op->grad(&own));
+    OXP_TRY(oxp_gradient_of(&own));
     return rc->b->status;
 }
 
@@ -137,7 +134,7 @@ static const oxp_node *layer_below(const oxp_rule_context *rc, oxp_val z)
         if (producer == OXP_NO_NODE || z >= l->n || l->uses[z] != 1) return NULL;
         const oxp_node *node = g->nodes[producer];
         if (oxp_linear_is(g, node))
-            return (node->op == &oxp_op_Conv ? l->conv : l->dense) ? node : NULL;
+            return (oxp_op_is_conv(node->op) ? l->conv : l->dense) ? node : NULL;
         if (node->op != &oxp_op_Add) return NULL;
         const bool first = oxp_value_of(g, node->in[0])->kind == OXP_VALUE_CONST;
         if (!first && oxp_value_of(g, node->in[1])->kind != OXP_VALUE_CONST) return NULL;
@@ -295,14 +292,11 @@ static oxp_status apply_choice(oxp_rule_context *rc)
 static bool is_linear(const oxp_rule_context *rc)
 {
     const oxp_op *op = rc->node->op;
-    const bool *wants = rc->grad->wants;
     if (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) return true;
-    if (op == &oxp_op_Conv || op == &oxp_op_BatchNormalization) return !wants[1];
+    if (op->flags & OXP_OP_LINEAR) return oxp_grad_wants_first(rc->grad);
     return op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Mul || op == &oxp_op_Div ||
            op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean ||
-           op == &oxp_op_Neg || op == &oxp_op_AveragePool || op == &oxp_op_GlobalAveragePool ||
-           op == &oxp_op_ReduceMean || op == &oxp_op_ReduceSum || op == &oxp_op_Resize ||
-           op == &oxp_op_Upsample || op == &oxp_op_Pad || op == &oxp_op_Where;
+           op == &oxp_op_Neg || op == &oxp_op_Pad || op == &oxp_op_Where;
 }
 
 static oxp_status apply_linear(oxp_rule_context *rc)

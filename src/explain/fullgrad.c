@@ -29,7 +29,7 @@ static const oxp_node *convolution_before(const oxp_graph *g, const oxp_node *no
     for (size_t i = 0; i < g->n_nodes; i++)
         for (uint32_t k = 0; k < g->nodes[i]->n_in; k++)
             readers += g->nodes[i]->in[k] == norm->in[0];
-    return conv && conv->op == &oxp_op_Conv && readers == 1 ? conv : NULL;
+    return conv && oxp_op_is_conv(conv->op) && readers == 1 ? conv : NULL;
 }
 
 /* (b - mean) gamma / sqrt(var + epsilon) + beta */
@@ -60,7 +60,7 @@ static oxp_status find_layers(oxp_task *t, biased *layers, size_t *n)
         layers[(*n)++] = (biased){node->out[0], bias_of_norm(t->b, node, before)};
     }
     for (size_t i = 0; i < n_nodes; i++)
-        if (g->nodes[i]->op == &oxp_op_Conv && !joined[i] && has(g->nodes[i], 2))
+        if (oxp_op_is_conv(g->nodes[i]->op) && !joined[i] && has(g->nodes[i], 2))
             layers[(*n)++] = (biased){g->nodes[i]->out[0], g->nodes[i]->in[2]};
     return t->b->status;
 }

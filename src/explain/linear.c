@@ -44,7 +44,7 @@ static bool is_constant(const oxp_graph *g, const oxp_node *node, uint32_t k)
 bool oxp_linear_is(const oxp_graph *g, const oxp_node *node)
 {
     const bool bias = !oxp_node_has(node, 2) || is_constant(g, node, 2);
-    if (node->op == &oxp_op_Conv) return is_constant(g, node, 1) && bias;
+    if (oxp_op_is_conv(node->op)) return is_constant(g, node, 1) && bias;
     if (node->op != &oxp_op_Gemm && node->op != &oxp_op_MatMul) return false;
     return bias && is_constant(g, node, 0) != is_constant(g, node, 1);
 }
@@ -80,7 +80,7 @@ oxp_val oxp_linear_forward(const oxp_linear *l, oxp_val x, oxp_val w, oxp_val bi
 {
     const oxp_val in[3] = {l->xk == 0 ? x : w, l->xk == 0 ? w : x, bias};
     const bool inside =
-        l->op == &oxp_op_Conv && bias != OXP_NO_VAL && oxp_b_shape(l->b, bias)->rank == 1;
+        oxp_op_is_conv(l->op) && bias != OXP_NO_VAL && oxp_b_shape(l->b, bias)->rank == 1;
     const oxp_val y = oxp_emit(l->b, l->op, in, inside ? 3 : 2, l->attrs, l->n_attrs);
     return inside || bias == OXP_NO_VAL ? y : oxp_b_add(l->b, y, bias);
 }

@@ -1,4 +1,4 @@
-/* linear.h - a layer with constant weights (Conv, Gemm, MatMul), computed again with other inputs and
+/* linear.h - a layer with constant weights (Conv, ConvTranspose, Gemm, MatMul), computed again with other inputs and
  * weights: what rules that treat positive and negative contributions differently are made of. */
 #ifndef OXP_EXPLAIN_LINEAR_H
 #define OXP_EXPLAIN_LINEAR_H

@@ -47,9 +47,7 @@ static oxp_status share_linear(oxp_rule_context *rc, double factor, const bool *
     OXP_NOMEM_IF(b->ctx, wants);
     for (uint32_t k = 0; k < node->n_in; k++) wants[k] = rc->grad->wants[k] && !(held && held[k]);
     oxp_grad own = {b, node, &s, wants, rc->grad->dx};
-    OXP_FAIL_IF(b->ctx, !node->op->grad, OXP_EINTERNAL, "%s has no direct gradient",
-                node->op->name);
-    OXP_TRY(node->op->grad(&own));
+    OXP_TRY(oxp_gradient_of(&own));
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (rc->grad->dx[k] == OXP_NO_VAL || !wants[k]) continue;
         const oxp_shape shape = *oxp_b_shape(b, node->in[k]);
@@ -253,13 +251,9 @@ static oxp_status apply_product(oxp_rule_context *rc)
 static bool is_linear(const oxp_rule_context *rc)
 {
     const oxp_op *op = rc->node->op;
-    if (op == &oxp_op_Conv || op == &oxp_op_BatchNormalization || op == &oxp_op_Div)
-        return rc->grad->wants[0] && wanted(rc) == 1;
+    if ((op->flags & OXP_OP_LINEAR) || op == &oxp_op_Div) return oxp_grad_wants_first(rc->grad);
     if (op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Mul) return wanted(rc) == 1;
-    return op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean ||
-           op == &oxp_op_AveragePool || op == &oxp_op_GlobalAveragePool ||
-           op == &oxp_op_ReduceMean || op == &oxp_op_ReduceSum || op == &oxp_op_Resize ||
-           op == &oxp_op_Upsample;
+    return op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean;
 }
 
 static oxp_status apply_linear(oxp_rule_context *rc)
@@ -310,7 +304,7 @@ static bool is_transparent(const oxp_rule_context *rc)
 
 static oxp_status apply_gradient(oxp_rule_context *rc)
 {
-    return rc->node->op->grad(rc->grad);
+    return oxp_gradient_of(rc->grad);
 }
 
 static bool is_anything(const oxp_rule_context *rc)

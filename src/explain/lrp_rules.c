@@ -1,4 +1,4 @@
-/* lrp_rules.c - relevance through layers with constant weights: Conv, Gemm, MatMul.
+/* lrp_rules.c - relevance through layers with constant weights: Conv, ConvTranspose, Gemm, MatMul.
  *
  * Every rule is a sum of shares. A share takes terms (x_i, W_i, sign_i), made from the layer's
  * input and weights, and a bias b:
@@ -188,7 +188,7 @@ static oxp_val rule_alpha_beta(layer *l, double alpha, double beta)
 static int channel_axis(const layer *l)
 {
     const int rank = oxp_b_shape(l->lin.b, l->lin.x)->rank;
-    if (l->lin.op == &oxp_op_Conv) return 1;
+    if (oxp_op_is_conv(l->lin.op)) return 1;
     const bool turned = l->lin.op == &oxp_op__MatMul && l->lin.own[l->lin.xk].i != 0;
     return rank > 1 && (l->lin.xk == 1) != turned ? rank - 2 : rank - 1;
 }
@@ -203,7 +203,7 @@ static oxp_val stand_in(layer *l, const double *values, size_t n)
     oxp_shape each = {.rank = shape.rank};
     for (int a = 0; a < shape.rank; a++) {
         each.dim[a] = a == channel && n > 1 ? (int64_t)n : 1;
-        if (a != channel && (a == 0 || l->lin.op != &oxp_op_Conv)) shape.dim[a] = 1;
+        if (a != channel && (a == 0 || !oxp_op_is_conv(l->lin.op))) shape.dim[a] = 1;
     }
     oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
     if (t && b->status == OXP_OK)
@@ -331,7 +331,7 @@ const oxp_lrp_rule *oxp_lrp_rule_of(const oxp_rule_context *rc)
 {
     const oxp_lrp *lrp = rc->params;
     if (!oxp_linear_is(rc->b->g, rc->node)) return NULL;
-    if (rc->node->op == &oxp_op_Conv) return rc->first_layer ? &lrp->first_conv : &lrp->conv;
+    if (oxp_op_is_conv(rc->node->op)) return rc->first_layer ? &lrp->first_conv : &lrp->conv;
     return rc->first_layer ? &lrp->first_dense : &lrp->dense;
 }
 

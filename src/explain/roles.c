@@ -14,7 +14,7 @@ enum { MAX_HOPS = 12, MAX_VISITS = 256, MAX_PREFIX = 8 };
 static oxp_axes kind_of_op(const oxp_node *node)
 {
     const oxp_op *op = node->op;
-    if (op == &oxp_op_Conv || op == &oxp_op_MaxPool || op == &oxp_op_AveragePool ||
+    if (oxp_op_is_conv(op) || op == &oxp_op_MaxPool || op == &oxp_op_AveragePool ||
         op == &oxp_op_GlobalAveragePool || op == &oxp_op_GlobalMaxPool ||
         op == &oxp_op_BatchNormalization || op == &oxp_op_InstanceNormalization ||
         op == &oxp_op__GroupNorm)

@@ -58,7 +58,7 @@ bool *oxp_reach_up(const oxp_graph *g, oxp_arena *arena, oxp_val to)
 
 static bool is_linear_layer(const oxp_node *node)
 {
-    return node->op == &oxp_op_Conv || node->op == &oxp_op_Gemm || node->op == &oxp_op_MatMul;
+    return oxp_op_is_conv(node->op) || node->op == &oxp_op_Gemm || node->op == &oxp_op_MatMul;
 }
 
 /* Room in the per-value arrays for values appended since. */
@@ -162,6 +162,8 @@ static oxp_status walk(diff_state *s, size_t from, size_t to, bool rules);
 /* Replaces the node by its parts, appended to the graph, and walks back through those. */
 static oxp_status walk_expanded(diff_state *s, const oxp_node *node, const oxp_val *dy)
 {
+    OXP_FAIL_IF(s->b->ctx, !node->op->expand, OXP_EINTERNAL,
+                "%s has neither a gradient nor an expansion", node->op->name);
     const size_t from = s->b->g->n_nodes;
     oxp_val *parts = OXP_NEW(s->tmp, oxp_val, node->n_out);
     OXP_NOMEM_IF(s->b->ctx, parts);
@@ -219,11 +221,7 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
         s->diff->stopped = true;
         return OXP_OK;
     }
-    if (!applied && !node->op->grad) {
-        OXP_FAIL_IF(ctx, !node->op->expand, OXP_EINTERNAL,
-                    "%s has neither a gradient nor an expansion", node->op->name);
-        return walk_expanded(s, node, dy);
-    }
+    if (!applied && !node->op->grad) return walk_expanded(s, node, dy);
     if (!applied) OXP_TRY(node->op->grad(&grad));
     OXP_TRY(s->b->status);
     OXP_TRY(grow(s));
@@ -268,6 +266,34 @@ oxp_status oxp_differentiate(oxp_build *b, oxp_diff *diff)
     b->origin = origin;
     b->flags = flags;
     b->ctx->node = b->ctx->op = NULL;
+    oxp_arena_free(s.tmp);
+    return status;
+}
+
+/* The expansion on its own: what its inputs come from is not looked at. */
+static oxp_status through_parts(diff_state *s, oxp_grad *g)
+{
+    OXP_TRY(grow(s));
+    for (uint32_t k = 0; k < g->node->n_in; k++)
+        if (g->wants[k]) s->reach[g->node->in[k]] = true;
+    OXP_TRY(walk_expanded(s, g->node, g->dy));
+    for (uint32_t k = 0; k < g->node->n_in; k++) {
+        bool again = false; /* the same value twice has all of its adjoint already */
+        for (uint32_t i = 0; i < k; i++)
+            again = again || (g->wants[i] && g->node->in[i] == g->node->in[k]);
+        if (g->wants[k] && !again) OXP_TRY(take(s, g->node->in[k], &g->dx[k]));
+    }
+    return s->b->status;
+}
+
+oxp_status oxp_gradient_of(oxp_grad *g)
+{
+    if (g->node->op->grad) return g->node->op->grad(g);
+    oxp_diff none = {0};
+    diff_state s = {
+        .b = g->b, .diff = &none, .tmp = oxp_arena_new(oxp_arena_hooks(g->b->g->arena))};
+    OXP_NOMEM_IF(g->b->ctx, s.tmp);
+    const oxp_status status = through_parts(&s, g);
     oxp_arena_free(s.tmp);
     return status;
 }

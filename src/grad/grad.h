@@ -56,6 +56,17 @@ typedef struct oxp_diff {
 
 oxp_status oxp_differentiate(oxp_build *b, oxp_diff *diff);
 
+/* Only the first input varies. */
+static inline bool oxp_grad_wants_first(const oxp_grad *g)
+{
+    for (uint32_t k = 0; k < g->node->n_in; k++)
+        if (g->wants[k] != (k == 0)) return false;
+    return true;
+}
+
+/* The derivative as a rule may use it: the operator's own `grad`, or that of its expansion. */
+oxp_status oxp_gradient_of(oxp_grad *g);
+
 /* Does v depend on any of these? Marks over all values, in `arena`; NULL: out of memory. */
 bool *oxp_reach_down(const oxp_graph *g, oxp_arena *arena, const oxp_val *from, size_t n);
 /* Does `to` depend on v? Likewise. */

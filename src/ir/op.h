@@ -36,7 +36,9 @@ typedef enum oxp_op_flag {
     /* moves elements without changing them (Reshape, Transpose, Slice, Expand ...) */
     OXP_OP_SHAPE_ONLY = 1 << 6,
     /* never evaluated at specialisation even when all inputs are constant */
-    OXP_OP_NO_FOLD = 1 << 7
+    OXP_OP_NO_FOLD = 1 << 7,
+    /* linear in its first input, up to a constant, as long as that alone varies */
+    OXP_OP_LINEAR = 1 << 8
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

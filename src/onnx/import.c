@@ -314,7 +314,7 @@ static oxp_status check_weights(importer *im)
     const oxp_graph *g = im->graph;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i];
-        if (node->op != &oxp_op_Conv && node->op != &oxp_op_MatMul && node->op != &oxp_op_Gemm &&
+        if (!oxp_op_is_conv(node->op) && node->op != &oxp_op_MatMul && node->op != &oxp_op_Gemm &&
             node->op != &oxp_op_BatchNormalization)
             continue;
         for (uint32_t k = 0; k < node->n_in; k++) {

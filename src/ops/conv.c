@@ -1,10 +1,9 @@
-/* conv.c - Conv with 1 to 3 spatial axes, its adjoint with respect to x, and the fused form.
+/* conv.c - Conv with 1 to 3 spatial axes, its adjoints with respect to x and w, and the fused form.
  *
  *   y[n,k,o] = bias[k] + sum over c in k's group, i:  w[k,c,i] x[n,c, o stride - pad + i dilation]
  *
  * _ConvGradX reads the same sum backwards and is linear in dy, so its own adjoint is a Conv again.
- * The adjoint with respect to w is not offered: nothing explained here asks for the attribution of
- * weights. */
+ * _ConvGradW is asked for where weights are computed from the input, as dynamic convolutions do. */
 #include "ops/conv.h"
 
 #include "ops/infer.h"
@@ -12,6 +11,8 @@
 #include "ops/slice.h"
 #include "ops/window.h"
 #include <string.h>
+
+enum { MAX_TAPS = 4096 }; /* of a window that is written out cell by cell */
 
 static oxp_status read_axes(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x,
                             const oxp_shape *w, oxp_conv *c)
@@ -95,11 +96,7 @@ static oxp_status infer_grad_x(oxp_infer *inf)
 
 /* ---- grad ---- */
 
-#define MAX_ATTRS 5
-
-/* The convolution's attributes, nothing left to resolve. */
-static size_t explicit_attrs(const oxp_conv *c, const oxp_shape *x, int64_t pads[6],
-                             oxp_attr attrs[MAX_ATTRS])
+size_t oxp_conv_attrs(const oxp_conv *c, int64_t pads[6], oxp_attr attrs[OXP_CONV_ATTRS])
 {
     const size_t axes = (size_t)c->axes;
     for (size_t a = 0; a < axes; a++) {
@@ -110,34 +107,25 @@ static size_t explicit_attrs(const oxp_conv *c, const oxp_shape *x, int64_t pads
     attrs[1] = OXP_INTS("strides", c->stride, axes);
     attrs[2] = OXP_INTS("dilations", c->dilation, axes);
     attrs[3] = OXP_INTS("pads", pads, 2 * axes);
-    if (x) attrs[4] = OXP_INTS("input_shape", x->dim, (size_t)x->rank);
-    return x ? 5 : 4;
+    return 4;
 }
 
-static oxp_status refuse_weights(const oxp_grad *g)
-{
-    OXP_NODE_FAIL_IF(g->b->ctx, g->node, g->wants[1], OXP_EUNSUPPORTED,
-                     "has weights that depend on %s; gradients with respect to the weights of a "
-                     "convolution are not "
-                     "offered",
-                     "what is explained");
-    return OXP_OK;
-}
-
-/* dx = _ConvGradX(dy, w);  dbias[k] = sum over n, o of dy[n,k,o] */
+/* dx = _ConvGradX(dy, w);  dw = _ConvGradW(x, dy);  dbias[k] = sum over n, o of dy[n,k,o] */
 static oxp_status grad_conv(oxp_grad *g)
 {
     const oxp_val x = g->node->in[0], w = g->node->in[1], dy = g->dy[0];
-    OXP_TRY(refuse_weights(g));
     oxp_conv conv;
+    int64_t pads[6];
+    oxp_attr attrs[OXP_CONV_ATTRS];
     const oxp_shape xs = *oxp_b_shape(g->b, x);
     OXP_TRY(oxp_conv_read(g->b->ctx, g->node, &xs, oxp_b_shape(g->b, w), &conv));
-    if (g->wants[0]) {
-        int64_t pads[6];
-        oxp_attr attrs[MAX_ATTRS];
-        const size_t n = explicit_attrs(&conv, &xs, pads, attrs);
-        g->dx[0] = oxp_emit(g->b, &oxp_op__ConvGradX, (const oxp_val[]){dy, w}, 2, attrs, n);
-    }
+    const size_t n = oxp_conv_attrs(&conv, pads, attrs);
+    attrs[n] = OXP_INTS("input_shape", xs.dim, (size_t)xs.rank);
+    if (g->wants[0])
+        g->dx[0] = oxp_emit(g->b, &oxp_op__ConvGradX, (const oxp_val[]){dy, w}, 2, attrs, n + 1);
+    attrs[n] = OXP_INTS("kernel_shape", conv.kernel, (size_t)conv.axes);
+    if (g->wants[1])
+        g->dx[1] = oxp_emit(g->b, &oxp_op__ConvGradW, (const oxp_val[]){x, dy}, 2, attrs, n + 1);
     if (oxp_node_has(g->node, 2) && g->wants[2])
         g->dx[2] =
             oxp_b_reduce_sum(g->b, dy, (const int64_t[]){0, 2, 3, 4}, 1 + (size_t)conv.axes, false);
@@ -150,26 +138,84 @@ static oxp_status read_grad_x(oxp_build *b, const oxp_node *node, oxp_shape *x, 
     return oxp_conv_read(b->ctx, node, x, oxp_b_shape(b, node->in[1]), conv);
 }
 
-/* dx = A' dy, so for an adjoint z of dx: the adjoint of dy is A z = Conv(z, w). */
+/* dx = A' dy, so for an adjoint z of dx: the adjoint of dy is A z = Conv(z, w); that of w is what it
+ * would be for the convolution of z, _ConvGradW(z, dy). */
 static oxp_status grad_grad_x(oxp_grad *g)
 {
     oxp_shape x;
     oxp_conv conv;
     int64_t pads[6];
-    oxp_attr attrs[MAX_ATTRS];
-    OXP_TRY(refuse_weights(g));
+    oxp_attr attrs[OXP_CONV_ATTRS];
+    const oxp_val z = g->dy[0], dy = g->node->in[0];
     OXP_TRY(read_grad_x(g->b, g->node, &x, &conv));
-    const size_t n = explicit_attrs(&conv, NULL, pads, attrs);
-    g->dx[0] =
-        oxp_emit(g->b, &oxp_op_Conv, (const oxp_val[]){g->dy[0], g->node->in[1]}, 2, attrs, n);
+    const size_t n = oxp_conv_attrs(&conv, pads, attrs);
+    if (g->wants[0])
+        g->dx[0] = oxp_emit(g->b, &oxp_op_Conv, (const oxp_val[]){z, g->node->in[1]}, 2, attrs, n);
+    attrs[n] = OXP_INTS("kernel_shape", conv.kernel, (size_t)conv.axes);
+    if (g->wants[1])
+        g->dx[1] = oxp_emit(g->b, &oxp_op__ConvGradW, (const oxp_val[]){z, dy}, 2, attrs, n + 1);
+    return g->b->status;
+}
+
+/* (x, dy): w (K,C/group,kernel...), the convolution and the shapes agreeing */
+static oxp_status read_grad_w(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x,
+                              const oxp_shape *dy, oxp_shape *w, oxp_conv *conv)
+{
+    size_t n;
+    const int64_t *kernel = oxp_attr_ints(node, "kernel_shape", &n);
+    const int64_t group = oxp_attr_int(node, "group", 1);
+    OXP_NODE_FAIL_IF(ctx, node,
+                     x->rank < 3 || x->rank > 5 || dy->rank != x->rank ||
+                         n != (size_t)x->rank - 2 || group < 1 || x->dim[1] % group != 0,
+                     OXP_EINVAL, "has %zu kernel axes for an input of rank %d", n, x->rank);
+    *w = (oxp_shape){.rank = x->rank, .dim = {dy->dim[1], x->dim[1] / group}};
+    memcpy(&w->dim[2], kernel, n * sizeof(int64_t));
+    OXP_TRY(oxp_conv_read(ctx, node, x, w, conv));
+    const oxp_shape y = oxp_conv_result(conv);
+    OXP_NODE_FAIL_IF(ctx, node, !oxp_shape_equal(&y, dy), OXP_EINVAL,
+                     "has an adjoint of another %s than the result", "shape");
+    return OXP_OK;
+}
+
+static oxp_status infer_grad_w(oxp_infer *inf)
+{
+    oxp_shape w;
+    oxp_conv conv;
+    OXP_TRY(oxp_infer_float(inf, 0));
+    OXP_TRY(oxp_infer_float(inf, 1));
+    OXP_TRY(read_grad_w(inf->ctx, inf->node, oxp_infer_shape(inf, 0), oxp_infer_shape(inf, 1), &w,
+                        &conv));
+    return oxp_infer_out(inf, 0, OXP_F32, &w);
+}
+
+/* <z, dw> = <Conv(x, z), dy>, so for an adjoint z of dw: that of x is _ConvGradX(dy, z), that of dy is
+ * Conv(x, z). */
+static oxp_status grad_grad_w(oxp_grad *g)
+{
+    const oxp_val x = g->node->in[0], dy = g->node->in[1], z = g->dy[0];
+    const oxp_shape xs = *oxp_b_shape(g->b, x);
+    oxp_shape w;
+    oxp_conv conv;
+    int64_t pads[6];
+    oxp_attr attrs[OXP_CONV_ATTRS];
+    OXP_TRY(read_grad_w(g->b->ctx, g->node, &xs, oxp_b_shape(g->b, dy), &w, &conv));
+    const size_t n = oxp_conv_attrs(&conv, pads, attrs);
+    if (g->wants[1]) g->dx[1] = oxp_emit(g->b, &oxp_op_Conv, (const oxp_val[]){x, z}, 2, attrs, n);
+    attrs[n] = OXP_INTS("input_shape", xs.dim, (size_t)xs.rank);
+    if (g->wants[0])
+        g->dx[0] = oxp_emit(g->b, &oxp_op__ConvGradX, (const oxp_val[]){dy, z}, 2, attrs, n + 1);
     return g->b->status;
 }
 
 /* ---- ref ---- */
 
-/* All terms of result cell (n,k,o): to[y] += from[x] w, or backwards to[x] += from[y] w. */
-static void add_cell(const oxp_conv *c, bool back, const int64_t at[5], int64_t y,
-                     const double *from, const double *w, double *to)
+typedef struct sums { /* the result is the one that is added to */
+    double *x, *w, *y;
+    enum { INTO_Y, INTO_X, INTO_W } into;
+} sums;
+
+/* All terms x w y of result cell (n,k,o). */
+static void add_cell(const oxp_conv *c, const sums *s, const int64_t at[5], int64_t y)
 {
     const int64_t cg = c->c / c->group, first = at[1] / (c->k / c->group) * cg;
     int64_t start[3], lo[3], hi[3];
@@ -186,23 +232,28 @@ static void add_cell(const oxp_conv *c, bool back, const int64_t at[5], int64_t 
                         c->in[1] +
                     start[1] + i1 * c->dilation[1];
                 const int64_t x = row * c->in[2] + start[2];
-                const double *wr =
-                    w + (((at[1] * cg + i) * c->kernel[0] + i0) * c->kernel[1] + i1) * c->kernel[2];
+                const int64_t w =
+                    (((at[1] * cg + i) * c->kernel[0] + i0) * c->kernel[1] + i1) * c->kernel[2];
                 for (int64_t i2 = lo[2]; i2 < hi[2]; i2++) {
-                    if (back)
-                        to[x + i2 * c->dilation[2]] += from[y] * wr[i2];
-                    else
-                        to[y] += from[x + i2 * c->dilation[2]] * wr[i2];
+                    const int64_t xi = x + i2 * c->dilation[2], wi = w + i2;
+                    if (s->into == INTO_Y) s->y[y] += s->x[xi] * s->w[wi];
+                    if (s->into == INTO_X) s->x[xi] += s->y[y] * s->w[wi];
+                    if (s->into == INTO_W) s->w[wi] += s->x[xi] * s->y[y];
                 }
             }
 }
 
-static void scan(const oxp_conv *c, bool back, const double *from, const double *w, double *to)
+static void scan(const oxp_conv *c, const sums *s)
 {
     const oxp_shape y = {.rank = 5, .dim = {c->n, c->k, c->out[0], c->out[1], c->out[2]}};
     int64_t at[OXP_MAX_RANK] = {0}, i = 0;
-    do add_cell(c, back, at, i++, from, w, to);
+    do add_cell(c, s, at, i++);
     while (oxp_index_next(&y, at));
+}
+
+static double *operand(const oxp_call *call, size_t i)
+{
+    return (double *)(uintptr_t)call->in[i];
 }
 
 static oxp_status ref_conv(const oxp_call *call)
@@ -215,7 +266,7 @@ static oxp_status ref_conv(const oxp_call *call)
     double *y = call->out[0];
     for (int64_t i = 0; i < n; i++)
         y[i] = (has_bias ? call->in[2][i / cells % c.k] : 0) + (has_residual ? call->in[3][i] : 0);
-    scan(&c, false, call->in[0], call->in[1], y);
+    scan(&c, &(sums){operand(call, 0), operand(call, 1), y, INTO_Y});
     oxp_post_apply(&post, y, n);
     return OXP_OK;
 }
@@ -225,7 +276,17 @@ static oxp_status ref_grad_x(const oxp_call *call)
     oxp_conv c;
     OXP_TRY(oxp_conv_read(call->ctx, call->node, &call->out_shape[0], &call->in_shape[1], &c));
     memset(call->out[0], 0, (size_t)oxp_shape_elements(&call->out_shape[0]) * sizeof(double));
-    scan(&c, true, call->in[0], call->in[1], call->out[0]);
+    scan(&c, &(sums){call->out[0], operand(call, 1), operand(call, 0), INTO_X});
+    return OXP_OK;
+}
+
+static oxp_status ref_grad_w(const oxp_call *call)
+{
+    oxp_shape w;
+    oxp_conv c;
+    OXP_TRY(read_grad_w(call->ctx, call->node, &call->in_shape[0], &call->in_shape[1], &w, &c));
+    memset(call->out[0], 0, (size_t)oxp_shape_elements(&w) * sizeof(double));
+    scan(&c, &(sums){operand(call, 0), call->out[0], operand(call, 1), INTO_W});
     return OXP_OK;
 }
 
@@ -303,15 +364,67 @@ static oxp_status expand_grad_x(oxp_build *b, const oxp_node *node, oxp_val *out
     return b->status;
 }
 
+/* (N,C,T,O): what tap t of the window over each of the O result cells reads */
+static oxp_val columns_of(oxp_build *b, const oxp_conv *c, oxp_val x, int64_t taps, int64_t cells)
+{
+    const int rank = c->axes + 2;
+    const size_t n = (size_t)c->axes;
+    const oxp_shape one = {.rank = 4, .dim = {c->n, c->c, 1, cells}};
+    int64_t pads[2 * OXP_MAX_RANK] = {0}, from[3], to[3], axes[3] = {2, 3, 4};
+    oxp_val *parts = OXP_NEW(b->ctx->scratch, oxp_val, taps);
+    if (!parts) b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    for (int a = 0; a < c->axes; a++) {
+        const int64_t reach = c->dilation[a] * (c->kernel[a] - 1) + 1;
+        pads[2 + a] = c->pad_begin[a];
+        pads[rank + 2 + a] = (c->out[a] - 1) * c->stride[a] + reach - c->in[a] - c->pad_begin[a];
+    }
+    x = oxp_b_pad(b, x, pads, 0);
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t left = t;
+        for (int a = c->axes - 1; a >= 0; a--) {
+            from[a] = left % c->kernel[a] * c->dilation[a];
+            to[a] = from[a] + (c->out[a] - 1) * c->stride[a] + 1;
+            left /= c->kernel[a];
+        }
+        const oxp_val part =
+            OXP_EMIT1(b, &oxp_op_Slice, x, OXP_INTS("starts", from, n), OXP_INTS("ends", to, n),
+                      OXP_INTS("axes", axes, n), OXP_INTS("steps", c->stride, n));
+        parts[t] = oxp_b_reshape(b, part, &one);
+    }
+    return oxp_b_concat(b, parts, (size_t)taps, 2);
+}
+
+/* dw = sum over n of dy (K,O) columns' (O, C T), group by group */
+static oxp_status expand_grad_w(oxp_build *b, const oxp_node *node, oxp_val *out)
+{
+    oxp_shape w;
+    oxp_conv c;
+    OXP_TRY(read_grad_w(b->ctx, node, oxp_b_shape(b, node->in[0]), oxp_b_shape(b, node->in[1]), &w,
+                        &c));
+    const double taps = (double)c.kernel[0] * (double)c.kernel[1] * (double)c.kernel[2];
+    OXP_NODE_FAIL_IF(b->ctx, node, taps > MAX_TAPS, OXP_ELIMIT,
+                     "has a window of %.0f cells, too many to write out", taps);
+    const int64_t cells = c.out[0] * c.out[1] * c.out[2], t = (int64_t)taps, kg = c.k / c.group;
+    const oxp_shape rows = {.rank = 4, .dim = {c.n, c.group, kg, cells}};
+    const oxp_shape cols = {.rank = 4, .dim = {c.n, c.group, c.c / c.group * t, cells}};
+    const oxp_val dy = oxp_b_reshape(b, node->in[1], &rows);
+    oxp_val x = oxp_b_reshape(b, columns_of(b, &c, node->in[0], t, cells), &cols);
+    x = oxp_b_transpose(b, x, (const int64_t[]){0, 1, 3, 2});
+    const oxp_val sum = oxp_b_reduce_sum(b, oxp_b_matmul(b, dy, x), (const int64_t[]){0}, 1, false);
+    out[0] = oxp_b_reshape(b, sum, &w);
+    return b->status;
+}
+
 /* y = fn(Conv(x, w, bias) + residual) */
 static oxp_status expand_fused(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     oxp_shape x = *oxp_b_shape(b, node->in[0]);
     oxp_conv conv;
     int64_t pads[6];
-    oxp_attr attrs[MAX_ATTRS];
+    oxp_attr attrs[OXP_CONV_ATTRS];
     OXP_TRY(oxp_conv_read(b->ctx, node, &x, oxp_b_shape(b, node->in[1]), &conv));
-    const size_t n = explicit_attrs(&conv, NULL, pads, attrs);
+    const size_t n = oxp_conv_attrs(&conv, pads, attrs);
     oxp_val y = oxp_emit(b, &oxp_op_Conv, node->in, node->n_in < 3 ? node->n_in : 3, attrs, n);
     if (oxp_node_has(node, 3)) y = oxp_b_add(b, y, node->in[3]);
     const oxp_post post = oxp_post_read(node);
@@ -333,12 +446,16 @@ static const oxp_attr_spec fused_attrs[] = {
 
 const oxp_op oxp_op_Conv = {
     .name = "Conv", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = conv_attrs, .infer = infer_conv, .grad = grad_conv,
+    .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = conv_attrs, .infer = infer_conv, .grad = grad_conv,
     .ref = ref_conv, .lower = lower_conv};
 const oxp_op oxp_op__ConvGradX = {
     .name = "_ConvGradX", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
     .flags = OXP_OP_INTERNAL | OXP_OP_CHANNELS_LAST, .attrs = grad_attrs, .infer = infer_grad_x,
     .grad = grad_grad_x, .ref = ref_grad_x, .lower = lower_grad_x, .expand = expand_grad_x};
+const oxp_op oxp_op__ConvGradW = {
+    .name = "_ConvGradW", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+    .flags = OXP_OP_INTERNAL, .attrs = conv_attrs, .infer = infer_grad_w, .grad = grad_grad_w,
+    .ref = ref_grad_w, .expand = expand_grad_w};
 const oxp_op oxp_op__Conv = {
     .name = "_Conv", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
     .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE | OXP_OP_CHANNELS_LAST, .attrs = fused_attrs,

@@ -13,4 +13,9 @@ oxp_status oxp_conv_read(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x,
 /* (N,K,axes...) */
 oxp_shape oxp_conv_result(const oxp_conv *conv);
 
+/* The convolution as attributes of Conv, nothing left to resolve; room for two more. Returns how
+ * many. pads is filled and referred to. */
+enum { OXP_CONV_ATTRS = 6 };
+size_t oxp_conv_attrs(const oxp_conv *conv, int64_t pads[6], oxp_attr attrs[OXP_CONV_ATTRS]);
+
 #endif

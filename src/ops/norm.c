@@ -391,7 +391,7 @@ static const oxp_attr_spec group_norm_attrs[] = {
 
 const oxp_op oxp_op_BatchNormalization = {
     .name = "BatchNormalization", .min_in = 5, .max_in = 5, .min_out = 1, .max_out = 5, .since = 1,
-    .flags = OXP_OP_COMPOSITE, .attrs = batch_norm_attrs,
+    .flags = OXP_OP_COMPOSITE | OXP_OP_LINEAR, .attrs = batch_norm_attrs,
     .infer = batch_norm_infer, .grad = batch_norm_grad, .ref = batch_norm_ref, .expand = batch_norm_expand};
 
 const oxp_op oxp_op_LayerNormalization = {

@@ -20,4 +20,10 @@ oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out);
  * is not one (unary.c). */
 oxp_fn oxp_node_fn(const oxp_node *node, double *alpha, double *beta);
 
+/* Conv and ConvTranspose: (x, w, bias?) with channels on axis 1. */
+static inline bool oxp_op_is_conv(const oxp_op *op)
+{
+    return op == &oxp_op_Conv || op == &oxp_op_ConvTranspose;
+}
+
 #endif

@@ -454,7 +454,7 @@ const oxp_op oxp_op_MaxPool = {
     .ref = ref_pool, .lower = lower_pool};
 const oxp_op oxp_op_AveragePool = {
     .name = "AveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = average_attrs, .infer = infer_pool,
+    .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = average_attrs, .infer = infer_pool,
     .grad = grad_average, .ref = ref_pool, .lower = lower_pool};
 const oxp_op oxp_op_GlobalMaxPool = {
     .name = "GlobalMaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
@@ -462,7 +462,7 @@ const oxp_op oxp_op_GlobalMaxPool = {
     .lower = lower_pool};
 const oxp_op oxp_op_GlobalAveragePool = {
     .name = "GlobalAveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .infer = infer_global_average, .grad = grad_global_average,
+    .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .infer = infer_global_average, .grad = grad_global_average,
     .ref = ref_global_average, .lower = lower_global_average};
 const oxp_op oxp_op__MaxPoolGrad = {
     .name = "_MaxPoolGrad", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,

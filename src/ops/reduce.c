@@ -368,8 +368,8 @@ static const oxp_attr_spec arg_attrs[] = {
         .name = #symbol, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1, .attrs = arg_attrs,         \
         .flags = OXP_OP_NOT_DIFFERENTIABLE, .infer = infer_arg, .ref = reference, .lower = oxp_lower_by_ref}
 
-REDUCE(ReduceSum, .infer = infer_reduce, .grad = sum_grad, .ref = sum_ref, .lower = sum_lower);
-REDUCE(ReduceMean, .infer = infer_reduce, .grad = mean_grad, .ref = mean_ref, .lower = mean_lower);
+REDUCE(ReduceSum, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = sum_grad, .ref = sum_ref, .lower = sum_lower);
+REDUCE(ReduceMean, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = mean_grad, .ref = mean_ref, .lower = mean_lower);
 REDUCE(ReduceMax, .infer = infer_reduce, .grad = extremum_grad, .ref = max_ref, .lower = max_lower);
 REDUCE(ReduceMin, .infer = infer_reduce, .grad = extremum_grad, .ref = min_ref, .lower = min_lower);
 REDUCE(ReduceProd, .infer = infer_reduce, .grad = prod_grad, .ref = prod_ref, .lower = prod_lower);

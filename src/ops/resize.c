@@ -376,11 +376,11 @@ static const oxp_const_in upsample_in[] = {{1, "scales", OXP_ATTR_FLOATS}, {0, N
 
 const oxp_op oxp_op_Resize = {
     .name = "Resize", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1, .since = 10,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = resize_specs, .const_in = resize_in,
+    .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = resize_specs, .const_in = resize_in,
     .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op_Upsample = {
     .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 7,
-    .until = 9, .flags = OXP_OP_CHANNELS_LAST, .attrs = upsample_specs, .const_in = upsample_in,
+    .until = 9, .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = upsample_specs, .const_in = upsample_in,
     .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op__ResizeGrad = {
     .name = "_ResizeGrad", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,

@@ -5,8 +5,8 @@
 #include "ops/infer.h"
 #include <string.h>
 
-static oxp_status read_ints(oxp_ctx *ctx, const oxp_node *node, const char *name, size_t want,
-                            const int64_t **out)
+oxp_status oxp_window_ints(oxp_ctx *ctx, const oxp_node *node, const char *name, size_t want,
+                           const int64_t **out)
 {
     size_t n;
     const int64_t *ints = oxp_attr_ints(node, name, &n);
@@ -51,9 +51,9 @@ oxp_status oxp_window_read(oxp_ctx *ctx, const oxp_node *node, int axes, int axi
                            int64_t kernel, bool ceil_mode, oxp_window *out)
 {
     const int64_t *strides, *dilations, *pads;
-    OXP_TRY(read_ints(ctx, node, "strides", (size_t)axes, &strides));
-    OXP_TRY(read_ints(ctx, node, "dilations", (size_t)axes, &dilations));
-    OXP_TRY(read_ints(ctx, node, "pads", 2 * (size_t)axes, &pads));
+    OXP_TRY(oxp_window_ints(ctx, node, "strides", (size_t)axes, &strides));
+    OXP_TRY(oxp_window_ints(ctx, node, "dilations", (size_t)axes, &dilations));
+    OXP_TRY(oxp_window_ints(ctx, node, "pads", 2 * (size_t)axes, &pads));
     oxp_window w = {.in = in,
                     .kernel = kernel,
                     .stride = strides ? strides[axis] : 1,
@@ -86,7 +86,7 @@ oxp_status oxp_window_kernel(oxp_ctx *ctx, const oxp_node *node, int axes, const
                              int64_t kernel[3])
 {
     const int64_t *given;
-    OXP_TRY(read_ints(ctx, node, "kernel_shape", (size_t)axes, &given));
+    OXP_TRY(oxp_window_ints(ctx, node, "kernel_shape", (size_t)axes, &given));
     OXP_NODE_FAIL_IF(ctx, node, !given && !fallback, OXP_EINVAL, "has no %s", "kernel_shape");
     for (int a = 0; a < axes; a++) {
         OXP_NODE_FAIL_IF(ctx, node, given && fallback && given[a] != fallback[a], OXP_EINVAL,

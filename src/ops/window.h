@@ -17,6 +17,10 @@ typedef struct oxp_window {
 oxp_status oxp_window_read(oxp_ctx *ctx, const oxp_node *node, int axes, int axis, int64_t in,
                            int64_t kernel, bool ceil_mode, oxp_window *out);
 
+/* An attribute of `want` numbers, or NULL when absent or empty. */
+oxp_status oxp_window_ints(oxp_ctx *ctx, const oxp_node *node, const char *name, size_t want,
+                           const int64_t **out);
+
 /* The kernel_shape attribute: one positive number per axis; fails when absent and `fallback` is
  * NULL. */
 oxp_status oxp_window_kernel(oxp_ctx *ctx, const oxp_node *node, int axes, const int64_t *fallback,

@@ -2,7 +2,7 @@
  * convolution's output.
  *
  *   s = gamma / sqrt(var + epsilon)
- *   w'[k,...] = w[k,...] s[k]
+ *   w'[k,...] = w[k,...] s[k]        (ConvTranspose: w[c,k,...], k counted within c's group)
  *   b'[k] = (b[k] - mean[k]) s[k] + beta[k]
  *
  * Runs before differentiation, so the adjoint uses w' as well: one multiplication less per
@@ -18,7 +18,7 @@ static oxp_node *mergeable(const oxp_rewrite *rw, const oxp_node *bn)
     const oxp_graph *g = rw->from;
     if (bn->op != &oxp_op_BatchNormalization || !oxp_rewrite_private(rw, bn->in[0])) return NULL;
     oxp_node *conv = oxp_producer(g, bn->in[0]);
-    if (!conv || conv->op != &oxp_op_Conv || !oxp_const_of(g, conv->in[1])) return NULL;
+    if (!conv || !oxp_op_is_conv(conv->op) || !oxp_const_of(g, conv->in[1])) return NULL;
     if (oxp_node_has(conv, 2) && !oxp_const_of(g, conv->in[2])) return NULL;
     for (uint32_t k = 1; k < 5; k++)
         if (!oxp_const_of(g, bn->in[k])) return NULL;
@@ -32,25 +32,42 @@ static oxp_status new_floats(oxp_pass *pass, const oxp_shape *shape, oxp_tensor 
     return oxp_tensor_new(pass->ctx, pass->arena, OXP_F32, shape, *out);
 }
 
+/* Multiplies the weights of each result channel by its number. */
+static void scale_weights(const oxp_node *conv, const oxp_shape *w, const double *scale, float *wd)
+{
+    const bool turned = conv->op == &oxp_op_ConvTranspose;
+    const int64_t each = w->dim[1], per_group = w->dim[0] / oxp_attr_int(conv, "group", 1);
+    const int64_t rows = turned ? w->dim[0] * each : w->dim[0];
+    const int64_t run = rows ? oxp_shape_elements(w) / rows : 0;
+    for (int64_t r = 0; r < rows; r++, wd += run) {
+        const double s = scale[turned ? r / each / per_group * each + r % each : r];
+        for (int64_t i = 0; i < run; i++) wd[i] = (float)(s * (double)wd[i]);
+    }
+}
+
 static oxp_status merged_weights(oxp_pass *pass, const oxp_node *conv, const oxp_node *bn,
                                  oxp_tensor **w_out, oxp_tensor **b_out)
 {
     const oxp_graph *g = pass->in;
-    const oxp_tensor *w = oxp_const_of(g, conv->in[1]); /* (K,C/group,kernel...) */
+    const oxp_tensor *w =
+        oxp_const_of(g, conv->in[1]); /* (K,C/group,kernel...) or (C,K/group,...) */
     const oxp_tensor *b = oxp_node_has(conv, 2) ? oxp_const_of(g, conv->in[2]) : NULL; /* (K) */
     const oxp_tensor *gamma = oxp_const_of(g, bn->in[1]), *beta = oxp_const_of(g, bn->in[2]);
     const oxp_tensor *mean = oxp_const_of(g, bn->in[3]), *var = oxp_const_of(g, bn->in[4]);
     const double epsilon = oxp_attr_float(bn, "epsilon", 1e-5);
-    const int64_t k_count = w->shape.dim[0],
-                  each = k_count ? oxp_shape_elements(&w->shape) / k_count : 0;
+    const int64_t k_count = gamma->shape.dim[0];
     const oxp_shape b_shape = oxp_shape_of(1, &k_count);
     OXP_TRY(new_floats(pass, &w->shape, w_out));
     OXP_TRY(new_floats(pass, &b_shape, b_out));
     float *wd = (float *)(uintptr_t)(*w_out)->data, *bd = (float *)(uintptr_t)(*b_out)->data;
-    oxp_convert(wd, OXP_F32, w->data, w->dtype, k_count * each);
+    double *scale = OXP_NEW(pass->ctx->scratch, double, k_count);
+    OXP_NOMEM_IF(pass->ctx, scale);
+    for (int64_t k = 0; k < k_count; k++)
+        scale[k] = oxp_tensor_get(gamma, k) / sqrt(oxp_tensor_get(var, k) + epsilon);
+    oxp_convert(wd, OXP_F32, w->data, w->dtype, oxp_shape_elements(&w->shape));
+    scale_weights(conv, &w->shape, scale, wd);
     for (int64_t k = 0; k < k_count; k++) {
-        const double s = oxp_tensor_get(gamma, k) / sqrt(oxp_tensor_get(var, k) + epsilon);
-        for (int64_t i = 0; i < each; i++) wd[k * each + i] = (float)(s * (double)wd[k * each + i]);
+        const double s = scale[k];
         bd[k] = (float)(((b ? oxp_tensor_get(b, k) : 0.0) - oxp_tensor_get(mean, k)) * s +
                         oxp_tensor_get(beta, k));
     }

@@ -110,9 +110,10 @@ static void put_list(char *text, size_t room, const double *v, size_t n)
     put(text, room, "]\n", 0);
 }
 
-typedef struct window { /* a convolution */
+typedef struct window { /* a convolution, or its transpose: from (k, out_size) to (c, size) */
     int axes;
     int64_t c, k, group, size[3], kernel[3], stride[3], pad[3];
+    bool turned;
 } window;
 
 static int64_t out_size(const window *c, int a)
@@ -144,9 +145,14 @@ static void wire(const window *c, const double *w, dense *d)
                     column = column * c->size[a] + from;
                 }
                 if (!inside) continue;
-                d->w[row][column] = w[(k * cg + i) * taps + tap];
-                d->wired[row][column] = true;
+                const int64_t to = c->turned ? column : row, from = c->turned ? row : column;
+                d->w[to][from] = w[(k * cg + i) * taps + tap];
+                d->wired[to][from] = true;
             }
+    if (!c->turned) return;
+    const size_t in = d->in;
+    d->in = d->out;
+    d->out = in;
 }
 
 /* The convolution as a net that ends in a vector, and as a matrix. */
@@ -154,31 +160,31 @@ static test_net *conv_net(const window *c, dice *rng, dense *d)
 {
     char text[16384] = "", dims[4][64] = {"", "", "", ""};
     double w[256], bias[16];
-    const int64_t cells = out_size(c, 0) * out_size(c, 1) * out_size(c, 2);
+    const int64_t in = c->turned ? c->k : c->c, out = c->turned ? c->c : c->k;
     const size_t n = (size_t)(c->k * c->c / c->group * c->kernel[0] * c->kernel[1] * c->kernel[2]);
     for (size_t i = 0; i < n; i++) w[i] = draw(rng);
     wire(c, w, d);
     d->rank = c->axes + 2;
     d->shape[0] = 1;
-    d->shape[1] = c->c;
-    for (int64_t k = 0; k < c->k; k++) bias[k] = draw(rng);
-    for (size_t i = 0; i < d->out; i++) d->bias[i] = bias[(int64_t)i / cells];
+    d->shape[1] = in;
+    for (int64_t k = 0; k < out; k++) bias[k] = draw(rng);
+    for (size_t i = 0; i < d->out; i++) d->bias[i] = bias[(int64_t)i / ((int64_t)d->out / out)];
     for (int a = 0; a < c->axes; a++) {
-        d->shape[2 + a] = c->size[a];
-        const int64_t values[4] = {c->size[a], c->kernel[a], c->stride[a], c->pad[a]};
+        d->shape[2 + a] = c->turned ? out_size(c, a) : c->size[a];
+        const int64_t values[4] = {d->shape[2 + a], c->kernel[a], c->stride[a], c->pad[a]};
         for (int v = 0; v < 4; v++)
             put(dims[v], sizeof dims[v], a ? ",%.0f" : "%.0f", (double)values[v]);
     }
     snprintf(text, sizeof text,
-             "input %%x:f32(1,%d,%s) \"x\"\nconst %%w:f32(%d,%d,%s) \"w\" = ", (int)c->c, dims[0],
+             "input %%x:f32(1,%d,%s) \"x\"\nconst %%w:f32(%d,%d,%s) \"w\" = ", (int)in, dims[0],
              (int)c->k, (int)(c->c / c->group), dims[1]);
     put_list(text, sizeof text, w, n);
-    put(text, sizeof text, "const %%b:f32(%.0f) \"b\" = ", (double)c->k);
-    put_list(text, sizeof text, bias, (size_t)c->k);
+    put(text, sizeof text, "const %%b:f32(%.0f) \"b\" = ", (double)out);
+    put_list(text, sizeof text, bias, (size_t)out);
     snprintf(text + strlen(text), sizeof text - strlen(text),
-             "%%y = Conv(%%x, %%w, %%b) {group=%d strides=[%s] pads=[%s,%s]}\n"
+             "%%y = %s(%%x, %%w, %%b) {group=%d strides=[%s] pads=[%s,%s]}\n"
              "%%out \"out\" = Flatten(%%y) {axis=1}\noutput %%out\n",
-             (int)c->group, dims[2], dims[3], dims[3]);
+             c->turned ? "ConvTranspose" : "Conv", (int)c->group, dims[2], dims[3], dims[3]);
     return test_net_text(text);
 }
 
@@ -343,16 +349,20 @@ static void rules_on_convolutions(void **state)
 {
     OXP_UNUSED(state);
     static const window shapes[] = {
-        {1, 4, 6, 2, {7, 1, 1}, {3, 1, 1}, {2, 1, 1}, {1, 0, 0}},
-        {2, 2, 3, 1, {5, 4, 1}, {3, 2, 1}, {1, 1, 1}, {1, 0, 0}},
-        {3, 2, 2, 1, {3, 3, 4}, {2, 2, 3}, {1, 2, 1}, {0, 1, 1}},
+        {1, 4, 6, 2, {7, 1, 1}, {3, 1, 1}, {2, 1, 1}, {1, 0, 0}, false},
+        {2, 2, 3, 1, {5, 4, 1}, {3, 2, 1}, {1, 1, 1}, {1, 0, 0}, false},
+        {3, 2, 2, 1, {3, 3, 4}, {2, 2, 3}, {1, 2, 1}, {0, 1, 1}, false},
+        {1, 4, 6, 2, {7, 1, 1}, {3, 1, 1}, {2, 1, 1}, {1, 0, 0}, true},
+        {2, 2, 3, 1, {5, 4, 1}, {3, 2, 1}, {2, 2, 1}, {1, 0, 0}, true},
+        {3, 2, 2, 1, {3, 3, 5}, {2, 3, 3}, {1, 2, 2}, {0, 1, 0}, true},
     };
     for (size_t k = 0; k < OXP_COUNT(shapes); k++) {
         dice rng = {.rng = {.seed = 7, .item = (uint32_t)k}};
         dense *d = calloc(1, sizeof *d);
         assert_non_null(d);
         char name[32];
-        snprintf(name, sizeof name, "Conv%dd", shapes[k].axes);
+        snprintf(name, sizeof name, "Conv%s%dd", shapes[k].turned ? "Transpose" : "",
+                 shapes[k].axes);
         test_net *t = conv_net(&shapes[k], &rng, d);
         compare_rules(t, d, &rng, name);
         test_net_close(t);
