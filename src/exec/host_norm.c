@@ -126,6 +126,26 @@ static void grad_range(void *arg, int64_t begin, int64_t end)
     }
 }
 
+static void moments_range(void *arg, int64_t begin, int64_t end)
+{
+    const oxp_host_call *c = arg;
+    const norm_args *a = c->args;
+    float *mean = c->ptr[1], *rate = c->ptr[2];
+    for (int64_t r = begin; r < end; r++) {
+        const moments m = moments_of((const float *)c->ptr[0] + r * a->len, a);
+        if (mean != NULL) mean[r] = m.mean;
+        if (rate != NULL) rate[r] = m.rate;
+    }
+}
+
+static oxp_status run_moments(const oxp_host_call *c)
+{
+    const norm_args *a = c->args;
+    oxp_host_call call = *c;
+    oxp_parallel(c->threads, a->rows, a->rows * a->len, moments_range, &call);
+    return OXP_OK;
+}
+
 static oxp_status run_norm(const oxp_host_call *c)
 {
     const norm_args *a = c->args;
@@ -166,6 +186,18 @@ oxp_status oxp_lower_layer_norm(oxp_lower *lw, int axis, double epsilon, oxp_val
     OXP_TRY(prepare(lw, axis, epsilon, in, &a));
     OXP_TRY(oxp_lower_result_like(lw, y, in[0], in[0]));
     return oxp_lower_host(lw, "layer norm", run_norm, a, in, 3, &y, 1, 0);
+}
+
+oxp_status oxp_lower_moments(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val mean,
+                             oxp_val rate)
+{
+    oxp_val in[3] = {x, OXP_NO_VAL, OXP_NO_VAL};
+    const oxp_val out[2] = {mean, rate};
+    norm_args *a;
+    OXP_TRY(prepare(lw, axis, epsilon, in, &a));
+    for (int k = 0; k < 2; k++)
+        if (out[k] != OXP_NO_VAL) OXP_TRY(oxp_lower_result(lw, out[k], OXP_LAYOUT_ROWS));
+    return oxp_lower_host(lw, "moments", run_moments, a, in, 1, out, 2, 0);
 }
 
 oxp_status oxp_lower_layer_norm_grad(oxp_lower *lw, int axis, double epsilon, oxp_val x,

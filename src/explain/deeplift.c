@@ -12,11 +12,12 @@
 #include "ops/infer.h"
 #include <string.h>
 
+/* Composites that are no function of one number, nor linear. */
 static bool is_split(const oxp_op *op)
 {
-    return op == &oxp_op_Softmax || op == &oxp_op_LogSoftmax || op == &oxp_op__Attention ||
-           op == &oxp_op_LayerNormalization || op == &oxp_op_InstanceNormalization ||
-           op == &oxp_op__GroupNorm;
+    const uint32_t whole = OXP_OP_ELEMENTWISE | OXP_OP_LINEAR | OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY;
+    return (op->flags & OXP_OP_COMPOSITE) && !(op->flags & whole) && op->expand &&
+           op != &oxp_op_Gemm;
 }
 
 /* ---- baselines ---- */

@@ -8,6 +8,7 @@
  *   quotients z = a / b     the denominator is a constant; so is a factor that is a reciprocal
  *   softmax                 R_x = x . (R - y sum R)
  *   normalisation           R_x = x . J' (R / stab(z)), the standard deviation held constant
+ *                           without a mean (RMS, Lp, LRN): R_x = R
  *   attention y = P v, P = softmax(S), S = scale q k' + mask:
  *                           AttnLRP: R_P = P . (n v'), R_v = v . (P' n), n = R / stab(2 y),
  *                           u = R_P - P sum R_P, R_q = q . (scale/2 u k), R_k = k . (scale/2 u' q)
@@ -17,7 +18,8 @@
 #include "explain/lrp.h"
 
 #include "ops/fn.h"
-#include "ops/infer.h"
+#include "ops/norm.h"
+#include <string.h>
 
 static const oxp_lrp *options(const oxp_rule_context *rc)
 {
@@ -144,7 +146,8 @@ static oxp_status apply_softmax(oxp_rule_context *rc)
 static bool is_normalisation(const oxp_rule_context *rc)
 {
     return (is_op(rc, &oxp_op_LayerNormalization) || is_op(rc, &oxp_op_InstanceNormalization) ||
-            is_op(rc, &oxp_op__GroupNorm)) &&
+            is_op(rc, &oxp_op__GroupNorm) || is_op(rc, &oxp_op_GroupNormalization) ||
+            is_op(rc, &oxp_op_MeanVarianceNormalization)) &&
            options(rc)->attention != OXP_LRP_REFUSE;
 }
 
@@ -157,8 +160,14 @@ static oxp_shape groups_of(const oxp_node *node, const oxp_shape *x, int64_t *ax
         for (int64_t a = axis < 0 ? axis + x->rank : axis; a < x->rank; a++) axes[(*n)++] = a;
         return *x;
     }
-    const int64_t groups =
-        node->op == &oxp_op_InstanceNormalization ? x->dim[1] : oxp_attr_int(node, "groups", 1);
+    if (node->op == &oxp_op_MeanVarianceNormalization) {
+        static const int64_t usual[] = {0, 2, 3};
+        const int64_t *given = oxp_attr_ints(node, "axes", n);
+        if (!given) *n = OXP_COUNT(usual);
+        memcpy(axes, given ? given : usual, *n * sizeof *axes);
+        return *x;
+    }
+    const int64_t groups = oxp_norm_groups(node, x);
     axes[(*n)++] = 2;
     const int64_t rows = x->dim[0] * groups;
     return oxp_shape_of(
@@ -176,21 +185,28 @@ static oxp_status apply_normalisation(oxp_rule_context *rc)
     const oxp_shape folded = groups_of(node, &x, axes, &n);
     oxp_val g = oxp_lrp_share(b, rc->grad->dy[0], node->out[0], options(rc)->stabiliser);
     if (oxp_node_has(node, 1)) {
-        oxp_val scale = node->in[1];
-        oxp_shape each = {.rank = x.rank}; /* (C) beside (N,C,...) */
-        for (int a = 0; a < x.rank; a++) each.dim[a] = a == 1 ? x.dim[1] : 1;
-        if (node->op != &oxp_op_LayerNormalization) scale = oxp_b_reshape(b, scale, &each);
-        g = oxp_b_mul(b, g, scale);
+        const bool rows = node->op == &oxp_op_LayerNormalization;
+        g = oxp_b_mul(b, g, rows ? node->in[1] : oxp_norm_across(b, node->in[1], &x));
     }
     g = oxp_b_reshape(b, g, &folded);
     const oxp_val in = oxp_b_reshape(b, node->in[0], &folded);
     const oxp_val centred = oxp_b_sub(b, in, oxp_b_reduce_mean(b, in, axes, n, true));
     const oxp_val var = oxp_b_reduce_mean(b, oxp_b_mul(b, centred, centred), axes, n, true);
-    const oxp_val safe = oxp_b_add(b, var, oxp_b_scalar(b, oxp_attr_float(node, "epsilon", 1e-5)));
+    const bool bare = node->op == &oxp_op_MeanVarianceNormalization;
+    const double epsilon = bare ? 1e-18 : oxp_norm_epsilon(node);
+    const oxp_val safe = oxp_b_add(b, var, oxp_b_scalar(b, epsilon));
     const oxp_val rest = oxp_b_sub(b, g, oxp_b_reduce_mean(b, g, axes, n, true));
     const oxp_val back = oxp_b_div(b, rest, oxp_b_unary(b, &oxp_op_Sqrt, safe));
     rc->grad->dx[0] = oxp_b_mul(b, node->in[0], oxp_b_reshape(b, back, &x));
     return b->status;
+}
+
+/* Without a mean the deviation only scales, and what is scaled keeps its relevance. */
+static bool is_scaling(const oxp_rule_context *rc)
+{
+    return (is_op(rc, &oxp_op_RMSNormalization) || is_op(rc, &oxp_op_LpNormalization) ||
+            is_op(rc, &oxp_op_LRN)) &&
+           options(rc)->attention != OXP_LRP_REFUSE && rc->grad->wants[0];
 }
 
 /* ---- products of two things that both depend on the input ---- */
@@ -325,6 +341,7 @@ const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS] = {
     {"attention", is_attention, apply_attention},
     {"softmax", is_softmax, apply_softmax},
     {"normalisation", is_normalisation, apply_normalisation},
+    {"pass", is_scaling, apply_pass},
     {"product", is_product, apply_product},
     {"norm", is_linear, apply_linear},
     {"pass", is_activation, apply_pass},

@@ -17,7 +17,7 @@ static oxp_axes kind_of_op(const oxp_node *node)
     if (oxp_op_is_conv(op) || op == &oxp_op_MaxPool || op == &oxp_op_AveragePool ||
         op == &oxp_op_GlobalAveragePool || op == &oxp_op_GlobalMaxPool ||
         op == &oxp_op_BatchNormalization || op == &oxp_op_InstanceNormalization ||
-        op == &oxp_op__GroupNorm)
+        op == &oxp_op_GroupNormalization || op == &oxp_op__GroupNorm || op == &oxp_op_LRN)
         return OXP_AXES_CHANNELS;
     return op == &oxp_op_LayerNormalization || op == &oxp_op_MatMul ? OXP_AXES_FEATURES
                                                                     : OXP_AXES_UNKNOWN;

@@ -136,6 +136,9 @@ oxp_status oxp_lower_softmax_grad(oxp_lower *lw, int axis, bool span, bool log, 
 /* Over the axes from `axis` on; scale, bias of x.shape[axis:] or NO_VAL. */
 oxp_status oxp_lower_layer_norm(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val scale,
                                 oxp_val bias, oxp_val y);
+/* Per row the mean and 1 / sqrt(variance + epsilon); either may be NO_VAL. */
+oxp_status oxp_lower_moments(oxp_lower *lw, int axis, double epsilon, oxp_val x, oxp_val mean,
+                             oxp_val rate);
 oxp_status oxp_lower_layer_norm_grad(oxp_lower *lw, int axis, double epsilon, oxp_val x,
                                      oxp_val scale, oxp_val dy, oxp_val dx);
 
