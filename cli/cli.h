@@ -28,7 +28,8 @@ typedef struct cli {
     const command *cmd;
     words args; /* MODEL INPUT... */
     words methods, targets, layers, wrt, set, shapes, formats;
-    const char *contrast, *space, *preprocess, *layout, *labels, *out, *precision, *colormap;
+    const char *contrast, *space, *preprocess, *layout, *labels, *vocab, *out, *precision,
+        *colormap;
     uint64_t max_memory;
     int threads, top;
     bool quiet, dry_run, no_optimise, json;

@@ -79,7 +79,7 @@ const command command_compare = {
     .name = "compare",
     .sentence = "one sheet with every method's map side by side",
     .options = "--method --target --contrast --space --layer --wrt --set --preprocess --layout "
-               "--shape --labels --out --colormap --threads --max-memory --precision "
+               "--shape --labels --vocab --out --colormap --threads --max-memory --precision "
                "--no-optimise --quiet",
     .run = run,
     .help =
@@ -99,6 +99,7 @@ const command command_compare = {
         "  --layout L         axes of the input, like NCHW or NHWC\n"
         "  --shape NAME=DIMS  sizes of symbolic axes\n"
         "  --labels FILE      class names\n"
+        "  --vocab FILE       the words behind token ids\n"
         "  --out DIR|FILE|-   where (default: the current folder)\n"
         "  --colormap NAME    heat, ember, ocean, grey, blue-red, purple-green\n"
         "  --threads N, --max-memory B, --precision P, --no-optimise, --quiet   as for explain\n\n"

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool wants(const cli *c, const char *format)
 {
     for (size_t i = 0; i < c->formats.n; i++)
         if (strcmp(c->formats.v[i], format) == 0) return true;
-    return c->formats.n == 0 && strcmp(format, "npy") != 0;
+    return c->formats.n == 0 && strcmp(format, "npy") != 0 && strcmp(format, "ansi") != 0;
 }
 
 /* --out names a file when it ends in .png, .npy or .json, or is "-"; else a folder, made if missing. */
@@ -52,15 +53,34 @@ static void add_part(char *name, size_t room, const char *part)
     snprintf(name + used, room - used, ".%s", clean);
 }
 
+/* The words of a text in colour, where that was asked for or standard output is a terminal. False
+ * when nothing was printed. */
+static bool print_words(const cli *c, const subject *s, const oxp_result *r, size_t map,
+                        size_t item)
+{
+    oxp_blob *blob;
+    oxp_render_options options = OXP_RENDER_OPTIONS_INIT;
+    options.colormap = c->colormap;
+    const bool asked = wants(c, "ansi");
+    if (!asked && (c->quiet || !isatty(STDOUT_FILENO))) return false;
+    if (oxp_render(&blob, r, map, item, s->inputs[s->picture], "ansi", &options, NULL) != OXP_OK)
+        return false; /* not a text; if it was asked for, writing it says so */
+    fwrite(oxp_blob_data(blob), 1, oxp_blob_size(blob), stdout);
+    oxp_blob_free(blob);
+    return true;
+}
+
 static int write_map(const cli *c, const subject *s, const oxp_result *r, const char *name,
                      size_t map, size_t item)
 {
-    static const char *const formats[] = {"png", "npy"};
-    for (int f = 0; f < 2; f++) {
+    static const char *const formats[] = {"png", "npy", "ansi"};
+    const bool printed = !c->out && print_words(c, s, r, map, item);
+    for (int f = 0; f < 3; f++) {
         oxp_error error = {0};
         oxp_blob *blob;
         if (!wants(c, formats[f]) || (f == 1 && item > 0)) /* one .npy holds the whole batch */
             continue;
+        if (f == 2 && printed) continue;
         oxp_render_options options = OXP_RENDER_OPTIONS_INIT;
         options.colormap = c->colormap;
         if (oxp_render(&blob, r, map, item, s->inputs[s->picture], formats[f], &options, &error) !=
@@ -197,8 +217,8 @@ static int check_formats(const cli *c)
 {
     for (size_t i = 0; i < c->formats.n; i++)
         if (strcmp(c->formats.v[i], "png") && strcmp(c->formats.v[i], "json") &&
-            strcmp(c->formats.v[i], "npy"))
-            return fail(EXIT_USAGE, "--format takes png, json and npy, found '%s'",
+            strcmp(c->formats.v[i], "npy") && strcmp(c->formats.v[i], "ansi"))
+            return fail(EXIT_USAGE, "--format takes png, json, npy and ansi, found '%s'",
                         c->formats.v[i]);
     if (out_is_file(c) && c->formats.n > 1)
         return fail(EXIT_USAGE, "--out names one file, but --format asks for %zu", c->formats.n);
@@ -237,7 +257,7 @@ const command command_explain = {
     .name = "explain",
     .sentence = "which part of the input made the model say so: heatmaps and numbers",
     .options = "--method --target --contrast --space --layer --wrt --set --preprocess --layout "
-               "--shape --labels --out --format --colormap "
+               "--shape --labels --vocab --out --format --colormap "
                "--threads --top --max-memory --precision --no-optimise --dry-run --quiet",
     .run = run,
     .help =
@@ -263,11 +283,15 @@ const command command_explain = {
         "printed)\n"
         "  --layout L         axes of the input, like NCHW or NHWC\n"
         "  --shape NAME=DIMS  sizes of symbolic axes, like images=1,3,224,224\n"
-        "  --labels FILE      class names: one per line, or a config.json with id2label\n\n"
+        "  --labels FILE      class names: one per line, or a config.json with id2label\n"
+        "  --vocab FILE       the words behind token ids: a vocab.txt or tokenizer.json (default: "
+        "those beside the model)\n\n"
         "what to write\n"
         "  --out DIR|FILE|-   where (default: the current folder)\n"
-        "  --format F,G       png, json, npy (default png,json); npy is the raw signed "
-        "attribution\n"
+        "  --format F,G       png, json, npy, ansi (default png,json); npy is the raw signed "
+        "attribution,\n"
+        "                     ansi the words of a text in colour, on the terminal unless --out is "
+        "given\n"
         "  --colormap NAME    heat, ember, ocean, grey, blue-red, purple-green\n"
         "  --top N            how many predictions are shown (default 3)\n"
         "  --quiet            nothing but errors\n\n"

@@ -33,6 +33,7 @@ static const struct option {
     {"--layout", TEXT, offsetof(cli, layout)},
     {"--shape", REPEATED, offsetof(cli, shapes)},
     {"--labels", TEXT, offsetof(cli, labels)},
+    {"--vocab", TEXT, offsetof(cli, vocab)},
     {"--out", TEXT, offsetof(cli, out)},
     {"--format", LIST, offsetof(cli, formats)},
     {"--colormap", TEXT, offsetof(cli, colormap)},

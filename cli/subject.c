@@ -30,7 +30,9 @@ int open_model(const cli *c, subject *s)
     options.max_memory = c->max_memory;
     if (oxp_model_open(&s->model, c->args.v[0], &options, &error) != OXP_OK)
         return fail_error(&error);
-    if (oxp_model_load_labels(s->model, c->labels, &error) != OXP_OK) return fail_error(&error);
+    if (oxp_model_load_labels(s->model, c->labels, &error) != OXP_OK ||
+        oxp_model_load_vocabulary(s->model, c->vocab, &error) != OXP_OK)
+        return fail_error(&error);
     return EXIT_DONE;
 }
 

@@ -1,10 +1,11 @@
 /*
- * The small files and texts around a model: preprocessor_config.json, config.json, label lists, "key=value;..." words.
- * The same bytes go through each reader; an accepted specification must survive fitting and a label must be found
- * again by its own name unless it is ambiguous.
+ * The small files and texts around a model: preprocessor_config.json, config.json, label lists, "key=value;..." words,
+ * vocabularies. The same bytes go through each reader; an accepted specification must survive fitting, a label must be
+ * found again by its own name unless it is ambiguous, and no word may hold a control character.
  */
 #include "media/labels.h"
 #include "media/preprocess.h"
+#include "media/vocabulary.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,19 @@ static void read_labels(oxp_ctx *ctx, oxp_bytes bytes)
     }
 }
 
+static void read_vocabulary(oxp_ctx *ctx, oxp_bytes bytes)
+{
+    oxp_vocabulary words;
+    bool found;
+    if (oxp_vocabulary_parse(ctx, ctx->scratch, bytes, "fuzz", &found, &words) != OXP_OK) return;
+    for (size_t i = 0; i < words.count; i++) {
+        const char *at = words.piece[i];
+        if (at && !*at) abort();
+        for (; at && *at; at++)
+            if ((unsigned char)*at < 0x20 || *at == 0x7f) abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     oxp_arena *arena = oxp_arena_new(NULL);
@@ -47,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     char *text = oxp_arena_strndup(arena, (const char *)bytes, size);
     read_specification(&ctx, (oxp_bytes){bytes, size});
     read_labels(&ctx, (oxp_bytes){bytes, size});
+    read_vocabulary(&ctx, (oxp_bytes){bytes, size});
     if (text && oxp_preprocess_preset(&ctx, "imagenet", &spec) == OXP_OK &&
         oxp_preprocess_override(&ctx, text, &spec) == OXP_OK &&
         !(spec.scale > 0.0 && spec.std[0] > 0.0))

@@ -6,7 +6,7 @@
  *  - `oxp_x **out` results are owned by the caller and released with oxp_x_free (NULL is fine). Pointers returned by value are
  *    borrowed and live as long as the object they came from.
  *  - Option structs begin with `struct_size`; initialise them with OXP_..._INIT. A zero field always means "default".
- *  - An oxp_model is immutable (once its labels are loaded) and may be shared by threads; it must outlive all that is made from
+ *  - An oxp_model is immutable (once its labels and words are loaded) and may be shared by threads; it must outlive all that is made from
  *    it. Every other object is used by one thread at a time.
  *  - Arrays are dense, row-major, native-endian. Strings are UTF-8. */
 #ifndef ONNXPLAIN_H
@@ -127,6 +127,8 @@ OXP_API oxp_array oxp_model_output(const oxp_model *model, size_t index); /* dat
  * path NULL keeps them. */
 OXP_API oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *error);
 OXP_API const char *oxp_model_label(const oxp_model *model, int64_t index); /* NULL when unknown */
+/* The words behind token ids, for pictures of models that take ids: from a vocab.txt or a tokenizer.json. As with labels. */
+OXP_API oxp_status oxp_model_load_vocabulary(oxp_model *model, const char *path, oxp_error *error);
 
 /* ---- text about the library and models ------------------------------------------------------------------------- */
 
@@ -303,7 +305,8 @@ OXP_API const void *oxp_blob_data(const oxp_blob *blob);
 OXP_API size_t oxp_blob_size(const oxp_blob *blob);
 OXP_API void oxp_blob_free(oxp_blob *blob);
 
-/* format: "png" (overlay on the input's picture at its resolution, or a plot for series), "npy" (raw attribution). */
+/* format: "png" (overlay on the input's picture at its resolution, or a plot), "npy" (raw attribution), "ansi" (the words of a
+ * text on coloured ground, for a terminal; OXP_EINVAL for maps of other inputs). */
 OXP_API oxp_status oxp_render(oxp_blob **out, const oxp_result *result, size_t map, size_t item, const oxp_input *input,
                               const char *format, const oxp_render_options *options, oxp_error *error);
 /* One PNG: the input and map 0 of each result side by side, titled, with a colour bar. */

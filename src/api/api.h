@@ -10,6 +10,7 @@
 #include "explain/method.h"
 #include "media/input.h"
 #include "media/labels.h"
+#include "media/vocabulary.h"
 #include "onnx/import.h"
 #include <pthread.h>
 
@@ -18,10 +19,11 @@ struct oxp_model {
     oxp_bytes file;
     oxp_onnx_model *onnx;
     oxp_net net;
-    const char *path, *dir; /* NULL: opened from memory */
-    const char *label_note; /* why the sidecar's labels were not read, or NULL */
-    oxp_arena *label_arena;
+    const char *path, *dir;             /* NULL: opened from memory */
+    const char *label_note, *word_note; /* why the sidecars were not read, or NULL */
+    oxp_arena *label_arena, *word_arena;
     oxp_labels labels;
+    oxp_vocabulary words;
     oxp_log_fn log;
     void *log_user;
     pthread_mutex_t lock; /* of the lazily made hash */

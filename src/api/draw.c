@@ -1,9 +1,11 @@
 /* draw.c - results as pictures and arrays: what is drawn over what, and with which words.
  *
- * A map with two axes goes over the photo it was computed from, in the box that the model saw. Other
- * maps go over the array that was the input where their axes match, and else stand alone. */
+ * A map with two axes goes over the photo it was computed from, in the box that the model saw. A map
+ * with a value per token id goes over the words. Other maps go over the array that was the input where
+ * their axes match, and else stand alone. */
 #include "api/api.h"
 
+#include "render/ansi.h"
 #include "render/overlay.h"
 #include "render/png.h"
 #include "render/sheet.h"
@@ -66,8 +68,37 @@ static oxp_subject photo(const oxp_media_input *media)
         .crop = {g->left, g->top, g->input_width * g->scale_x, g->input_height * g->scale_y}};
 }
 
-static oxp_status make_subject(oxp_ctx *ctx, const oxp_input *input, size_t item,
-                               const oxp_attribution *a, oxp_subject *out)
+/* Token ids (T) as the words of the model's vocabulary, or as numbers. */
+static oxp_status text_of(oxp_ctx *ctx, const oxp_vocabulary *words, const oxp_tensor *ids,
+                          oxp_subject *out)
+{
+    const int64_t n = ids->shape.dim[0];
+    const char **names = OXP_NEW(ctx->scratch, const char *, n);
+    bool *starts = OXP_NEW(ctx->scratch, bool, n);
+    OXP_FAIL_IF(ctx, !names || !starts, OXP_ENOMEM, "out of memory");
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t id = oxp_tensor_get_int(ids, i);
+        const bool known = id >= 0 && (uint64_t)id < words->count && words->piece[id];
+        names[i] =
+            known ? words->piece[id]
+                  : oxp_arena_printf(ctx->scratch, words->count ? "<%lld>" : "%lld", (long long)id);
+        OXP_NOMEM_IF(ctx, names[i]);
+        starts[i] = known ? words->starts[id] : true;
+    }
+    *out =
+        (oxp_subject){.kind = OXP_SUBJECT_TEXT, .dim = {n, 1, 1}, .names = names, .starts = starts};
+    return OXP_OK;
+}
+
+/* Integers of one item, as many as the map has values: tokens. */
+static bool is_text(const oxp_tensor *row, const oxp_attribution *a)
+{
+    return oxp_dtype_is_int(row->dtype) && row->shape.rank == 1 && a->rank == 1 &&
+           row->shape.dim[0] == a->dim[0] && a->dim[0] > 1;
+}
+
+static oxp_status make_subject(oxp_ctx *ctx, const oxp_model *model, const oxp_input *input,
+                               size_t item, const oxp_attribution *a, oxp_subject *out)
 {
     if (input && input->media.has_image && a->rank == 2) {
         *out = photo(&input->media);
@@ -77,6 +108,7 @@ static oxp_status make_subject(oxp_ctx *ctx, const oxp_input *input, size_t item
         const oxp_tensor *whole = &input->media.tensor;
         const bool batched = whole->shape.rank > 1 && (int64_t)item < whole->shape.dim[0];
         const oxp_tensor row = batched ? item_of(whole, item) : *whole;
+        if (is_text(&row, a)) return text_of(ctx, &model->words, &row, out);
         const int axis = channel_axis(&row.shape, a);
         if (axis >= -1) return oxp_subject_of_tensor(ctx, ctx->scratch, &row, axis, out);
     }
@@ -141,13 +173,22 @@ static oxp_status to_png(oxp_ctx *ctx, const oxp_canvas *canvas, const char *des
 }
 
 static oxp_status draw_map(oxp_ctx *ctx, oxp_blob *blob, const oxp_result *r, size_t map,
-                           size_t item, const oxp_input *input, const oxp_look *look)
+                           size_t item, const oxp_input *input, const oxp_look *look, bool ansi)
 {
     oxp_attribution a;
     oxp_subject subject;
     oxp_canvas canvas;
     OXP_TRY(make_attribution(ctx, &r->explanation->maps[map], item, &a));
-    OXP_TRY(make_subject(ctx, input, item, &a, &subject));
+    OXP_TRY(make_subject(ctx, r->model, input, item, &a, &subject));
+    if (ansi) {
+        oxp_strbuf sb;
+        oxp_strbuf_init(&sb, blob->arena);
+        OXP_TRY(oxp_ansi_text(ctx, &subject, &a, look, &sb));
+        const char *line = oxp_strbuf_str(&sb);
+        OXP_NOMEM_IF(ctx, line);
+        blob->bytes = (oxp_bytes){(const uint8_t *)line, sb.len};
+        return OXP_OK;
+    }
     const char *words = target_words(ctx, r, item);
     const char *title =
         words ? oxp_arena_printf(ctx->scratch, "%s: %s", r->explanation->method->info.title, words)
@@ -167,9 +208,10 @@ static oxp_status render_in(oxp_ctx *ctx, oxp_blob *blob, const oxp_result *r, s
     ctx->stage = OXP_STAGE_RENDER;
     if (strcmp(format, "npy") == 0)
         return oxp_npy_format(ctx, blob->arena, &r->explanation->maps[map].raw, &blob->bytes);
-    OXP_FAIL_IF(ctx, strcmp(format, "png") != 0, OXP_EINVAL,
-                "format must be png or npy, found '%.60s'", format);
-    return draw_map(ctx, blob, r, map, item, input, &look);
+    const bool ansi = strcmp(format, "ansi") == 0;
+    OXP_FAIL_IF(ctx, !ansi && strcmp(format, "png") != 0, OXP_EINVAL,
+                "format must be png, npy or ansi, found '%.60s'", format);
+    return draw_map(ctx, blob, r, map, item, input, &look, ansi);
 }
 
 static oxp_status finish(oxp_blob **out, oxp_blob *blob, oxp_status status)
@@ -233,7 +275,7 @@ static oxp_status sheet_in(oxp_ctx *ctx, oxp_blob *blob, const oxp_result *const
     OXP_NOMEM_IF(ctx, panels);
     for (size_t i = 0; i < n; i++) OXP_TRY(fill_panel(ctx, results[i], item, &panels[i]));
     ctx->stage = OXP_STAGE_RENDER;
-    OXP_TRY(make_subject(ctx, input, item, &panels[0].attribution, &subject));
+    OXP_TRY(make_subject(ctx, results[0]->model, input, item, &panels[0].attribution, &subject));
     const oxp_result *r = results[0];
     const oxp_item *it = &r->explanation->items[item];
     sheet.title = base_name(input ? input->path : r->model->path);

@@ -1,4 +1,4 @@
-/* model.c - opening models, their inputs and outputs, class names, and the hash of the file. */
+/* model.c - opening models, their inputs and outputs, class names, words, and the hash of the file. */
 #include "api/api.h"
 
 #include "base/sha256.h"
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define MAX_MODEL_BYTES   ((size_t)1 << 37) /* a guard against endless files */
-#define MAX_SIDECAR_BYTES ((size_t)16 << 20)
+#define MAX_SIDECAR_BYTES ((size_t)64 << 20)
 
 /* ---- opening ---- */
 
@@ -23,14 +23,6 @@ static oxp_status make_net(oxp_ctx *ctx, oxp_model *m, const char *external_dir,
     return oxp_weights_keep(ctx, m->net.weights, m->net.graph);
 }
 
-static oxp_status read_sidecar(oxp_ctx *ctx, oxp_model *m, const char *path)
-{
-    oxp_bytes bytes;
-    bool found;
-    OXP_TRY(oxp_file_read(ctx, ctx->scratch, path, MAX_SIDECAR_BYTES, &bytes));
-    return oxp_labels_parse(ctx, m->label_arena, bytes, path, &found, &m->labels);
-}
-
 /* Puts the file's name in front of a message about its bytes. */
 static oxp_status name_file(oxp_ctx *ctx, const char *path, oxp_status status)
 {
@@ -41,22 +33,60 @@ static oxp_status name_file(oxp_ctx *ctx, const char *path, oxp_status status)
     return status;
 }
 
-/* Labels beside the model are a convenience: a config.json of another program is no reason to
- * refuse the model, but it is told in every result. */
-static oxp_status sidecar_labels(oxp_ctx *ctx, oxp_model *m)
+/* Reads bytes of a sidecar into the model. */
+typedef oxp_status (*sidecar_fn)(oxp_ctx *ctx, oxp_model *m, oxp_bytes bytes, const char *path);
+
+static oxp_status labels_of(oxp_ctx *ctx, oxp_model *m, oxp_bytes bytes, const char *path)
 {
-    char *path = oxp_path_join(ctx->scratch, m->dir, "config.json");
+    bool found;
+    return oxp_labels_parse(ctx, m->label_arena, bytes, path, &found, &m->labels);
+}
+
+static oxp_status words_of(oxp_ctx *ctx, oxp_model *m, oxp_bytes bytes, const char *path)
+{
+    bool found;
+    return oxp_vocabulary_parse(ctx, m->word_arena, bytes, path, &found, &m->words);
+}
+
+/* What lies beside the model is a convenience: a config.json of another program is no reason to
+ * refuse the model, but it is told in every result (*note). *there: the file exists. */
+static oxp_status read_sidecar(oxp_ctx *ctx, oxp_model *m, const char *name, const char *what,
+                               sidecar_fn read, bool *there, const char **note)
+{
+    oxp_bytes bytes;
+    char *path = oxp_path_join(ctx->scratch, m->dir, name);
     OXP_NOMEM_IF(ctx, path);
-    if (!oxp_file_exists(path)) return OXP_OK;
+    *there = oxp_file_exists(path);
+    if (!*there) return OXP_OK;
     oxp_error why = {0}, *const outer = ctx->error;
     ctx->error = &why;
-    const oxp_status status = read_sidecar(ctx, m, path);
+    oxp_status status = oxp_file_read(ctx, ctx->scratch, path, MAX_SIDECAR_BYTES, &bytes);
+    if (status == OXP_OK) status = read(ctx, m, bytes, path);
     ctx->error = outer;
     if (status == OXP_OK) return OXP_OK;
     OXP_FAIL_IF(ctx, status == OXP_ENOMEM, OXP_ENOMEM, "out of memory");
-    m->labels = (oxp_labels){0, NULL};
-    m->label_note = oxp_arena_printf(m->arena, "class names were not read: %s", why.message);
-    OXP_NOMEM_IF(ctx, m->label_note);
+    *note = oxp_arena_printf(m->arena, "%s were not read: %s", what, why.message);
+    OXP_NOMEM_IF(ctx, *note);
+    return OXP_OK;
+}
+
+static bool takes_tokens(const oxp_onnx_model *o)
+{
+    for (size_t i = 0; i < o->n_inputs; i++)
+        if (oxp_dtype_is_int(o->inputs[i].dtype) && o->inputs[i].shape.rank <= 2) return true;
+    return false;
+}
+
+static oxp_status read_sidecars(oxp_ctx *ctx, oxp_model *m)
+{
+    bool there;
+    OXP_TRY(read_sidecar(ctx, m, "config.json", "class names", labels_of, &there, &m->label_note));
+    if (m->label_note) m->labels = (oxp_labels){0, NULL};
+    if (!takes_tokens(m->onnx)) return OXP_OK;
+    OXP_TRY(read_sidecar(ctx, m, "tokenizer.json", "the words", words_of, &there, &m->word_note));
+    if (!there)
+        OXP_TRY(read_sidecar(ctx, m, "vocab.txt", "the words", words_of, &there, &m->word_note));
+    if (m->word_note) m->words = (oxp_vocabulary){0, NULL, NULL};
     return OXP_OK;
 }
 
@@ -68,7 +98,8 @@ static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const vo
     m->log = ctx->log = options->log;
     m->log_user = ctx->log_user = options->log_user;
     m->label_arena = oxp_arena_new(ctx->hooks);
-    OXP_NOMEM_IF(ctx, m->label_arena);
+    m->word_arena = oxp_arena_new(ctx->hooks);
+    OXP_FAIL_IF(ctx, !m->label_arena || !m->word_arena, OXP_ENOMEM, "out of memory");
     if (!path) {
         m->file = (oxp_bytes){data, size};
         return make_net(ctx, m, options->external_dir, options);
@@ -81,7 +112,7 @@ static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const vo
                               : MAX_MODEL_BYTES;
     OXP_TRY(oxp_file_read(ctx, m->arena, path, (size_t)most, &m->file));
     OXP_TRY(name_file(ctx, path, make_net(ctx, m, m->dir, options)));
-    return sidecar_labels(ctx, m);
+    return read_sidecars(ctx, m);
 }
 
 static oxp_status open_any(oxp_model **out, const char *path, const void *data, size_t size,
@@ -126,6 +157,7 @@ void oxp_model_free(oxp_model *model)
     if (!model) return;
     oxp_weights_free(model->net.weights);
     oxp_arena_free(model->label_arena);
+    oxp_arena_free(model->word_arena);
     if (model->has_lock) pthread_mutex_destroy(&model->lock);
     oxp_arena_free(model->arena);
 }
@@ -193,6 +225,34 @@ oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *
 const char *oxp_model_label(const oxp_model *model, int64_t index)
 {
     return model ? oxp_labels_get(&model->labels, index) : NULL;
+}
+
+/* ---- words ---- */
+
+static oxp_status load_words(oxp_ctx *ctx, oxp_model *m, const char *path)
+{
+    oxp_vocabulary words;
+    if (!path) return OXP_OK; /* the sidecar was read when the model was opened */
+    oxp_arena *arena = oxp_arena_new(ctx->hooks);
+    OXP_NOMEM_IF(ctx, arena);
+    ctx->stage = OXP_STAGE_MEDIA;
+    const oxp_status status = oxp_vocabulary_read(ctx, arena, path, &words);
+    if (status != OXP_OK) {
+        oxp_arena_free(arena);
+        return status;
+    }
+    oxp_arena_free(m->word_arena);
+    m->word_arena = arena;
+    m->words = words;
+    m->word_note = NULL;
+    return OXP_OK;
+}
+
+oxp_status oxp_model_load_vocabulary(oxp_model *model, const char *path, oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, load_words(&ctx, model, path));
 }
 
 /* ---- identity ---- */

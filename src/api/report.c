@@ -282,6 +282,7 @@ static void put_notes(oxp_json *j, const oxp_result *r)
     oxp_json_begin_array(j);
     for (size_t i = 0; i < of(r)->n_notes; i++) oxp_json_string(j, of(r)->notes[i]);
     if (r->model->label_note) oxp_json_string(j, r->model->label_note);
+    if (r->model->word_note) oxp_json_string(j, r->model->word_note);
     oxp_json_end_array(j);
 }
 

@@ -218,7 +218,9 @@ oxp_status oxp_api_summary(oxp_ctx *ctx, const oxp_model *m, const char *const *
     OXP_TRY(describe_nodes(ctx, m->onnx->graph, sb));
     describe_rest(sb, m->onnx);
     if (m->labels.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "labels", m->labels.count);
+    if (m->words.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "vocabulary", m->words.count);
     if (m->label_note) oxp_strbuf_printf(sb, "%-12s %s\n", "note", m->label_note);
+    if (m->word_note) oxp_strbuf_printf(sb, "%-12s %s\n", "note", m->word_note);
     ctx->error = &why;
     const oxp_status status = describe_explanations(ctx, m, shapes, n_shapes, sb);
     ctx->error = outer;

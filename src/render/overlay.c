@@ -9,7 +9,7 @@ static oxp_status draw_picture(const oxp_painter *p, oxp_arena *arena, const oxp
                                const oxp_field *field)
 {
     int w, h;
-    oxp_subject_size(s, &w, &h);
+    oxp_subject_size(s, p->fonts, &w, &h);
     OXP_TRY(oxp_canvas_new(p->ctx, arena, w, h, OXP_PAPER, p->canvas));
     return oxp_paint(p, oxp_canvas_rect(p->canvas), s, field);
 }
@@ -22,7 +22,7 @@ static oxp_status draw_plot(const oxp_painter *p, oxp_arena *arena, const oxp_su
     const float alpha = s->kind == OXP_SUBJECT_VOLUME ? field->alpha : 1;
     char most[OXP_LABEL_TEXT];
     int w, h;
-    oxp_subject_size(s, &w, &h);
+    oxp_subject_size(s, p->fonts, &w, &h);
     const bool bar = s->kind != OXP_SUBJECT_TABLE; /* bars carry their numbers */
     OXP_TRY(oxp_canvas_new(p->ctx, arena, w + 2 * MARGIN,
                            top + h + (bar ? 12 + OXP_COLORBAR_H : 0) + MARGIN, OXP_PAPER,

@@ -13,6 +13,7 @@ static const painter_kind kinds[OXP_SUBJECT_KINDS] = {
     [OXP_SUBJECT_SERIES] = {"series", 1, 2, oxp_paint_series},
     [OXP_SUBJECT_VOLUME] = {"volume", 3, 0, oxp_paint_volume},
     [OXP_SUBJECT_TABLE] = {"table row", 1, 0, oxp_paint_table},
+    [OXP_SUBJECT_TEXT] = {"text", 1, 0, oxp_paint_text},
 };
 
 static int64_t count_of(const oxp_attribution *a)
@@ -34,9 +35,11 @@ oxp_status oxp_field_new(oxp_ctx *ctx, oxp_arena *arena, const oxp_subject *subj
         OXP_FAIL_IF(ctx, a->dim[i] < 1 || a->dim[i] > INT32_MAX / 4, OXP_EINVAL,
                     "a map needs 1 to %d values along each axis, this one has %lld", INT32_MAX / 4,
                     (long long)a->dim[i]);
-    OXP_FAIL_IF(ctx, subject->kind == OXP_SUBJECT_TABLE && a->dim[0] != subject->dim[0], OXP_EINVAL,
-                "%lld attributions for a row of %lld features", (long long)a->dim[0],
-                (long long)subject->dim[0]);
+    const bool each = subject->kind == OXP_SUBJECT_TABLE || subject->kind == OXP_SUBJECT_TEXT;
+    OXP_FAIL_IF(ctx, each && a->dim[0] != subject->dim[0], OXP_EINVAL,
+                "%lld attributions for a %s of %lld %s", (long long)a->dim[0], kind->noun,
+                (long long)subject->dim[0],
+                subject->kind == OXP_SUBJECT_TEXT ? "tokens" : "features");
     const int64_t n = count_of(a);
     *out = (oxp_field){.raw = *a};
     OXP_TRY(oxp_colormap_find(ctx, look->colormap, a->is_signed ? OXP_DIVERGING : OXP_SEQUENTIAL,
@@ -155,7 +158,7 @@ static int volume_height(const oxp_subject *s, int w)
     return (int)fmin(fmax(w * tallest / across, 1), 4.0 * w) + 20;
 }
 
-int oxp_subject_height(const oxp_subject *s, int w)
+int oxp_subject_height(const oxp_subject *s, oxp_fonts *fonts, int w)
 {
     const int64_t channels =
         s->dim[0] < OXP_SERIES_MAX_CHANNELS ? s->dim[0] : OXP_SERIES_MAX_CHANNELS;
@@ -167,12 +170,14 @@ int oxp_subject_height(const oxp_subject *s, int w)
         return volume_height(s, w);
     case OXP_SUBJECT_TABLE:
         return (int)rows * 22 + 22;
+    case OXP_SUBJECT_TEXT:
+        return oxp_text_height(s, fonts, w);
     default:
         return (int)fmin(fmax((double)w * s->picture.h / s->picture.w, 1), 1.6 * w);
     }
 }
 
-void oxp_subject_size(const oxp_subject *s, int *w, int *h)
+void oxp_subject_size(const oxp_subject *s, oxp_fonts *fonts, int *w, int *h)
 {
     const int zoom = s->zoom > 1 ? s->zoom : 1;
     if (s->kind == OXP_SUBJECT_PICTURE) {
@@ -180,8 +185,8 @@ void oxp_subject_size(const oxp_subject *s, int *w, int *h)
         *h = s->picture.h * zoom;
         return;
     }
-    *w = s->kind == OXP_SUBJECT_TABLE ? 760 : 1000;
-    *h = oxp_subject_height(s, *w);
+    *w = s->kind == OXP_SUBJECT_TABLE || s->kind == OXP_SUBJECT_TEXT ? 760 : 1000;
+    *h = oxp_subject_height(s, fonts, *w);
 }
 
 oxp_rgba oxp_bar_colour(const oxp_field *field, float unit)

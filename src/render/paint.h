@@ -1,6 +1,6 @@
 /* paint.h - one input with one attribution drawn over it, into a rectangle of a canvas.
  *
- * A subject is what the model looked at: a picture, a series, a volume or a table row. A field is
+ * A subject is what the model looked at: a picture, a series, a volume, a table row or a text. A field is
  * the attribution made ready for drawing: raw values, values on the scale of a colour map, and
  * that scale. One painter per kind of subject, in paint_<kind>.c; overlay.h and sheet.h arrange
  * rectangles and never look at the kind. */
@@ -19,6 +19,7 @@ typedef enum oxp_subject_kind {
     OXP_SUBJECT_SERIES,
     OXP_SUBJECT_VOLUME,
     OXP_SUBJECT_TABLE,
+    OXP_SUBJECT_TEXT,
     OXP_SUBJECT_KINDS
 } oxp_subject_kind;
 
@@ -28,13 +29,15 @@ typedef struct oxp_subject {
     oxp_box crop;        /* PICTURE: what the model saw, in picture pixels; w == 0: all of it */
     int zoom;            /* PICTURE: enlargement of its own overlay; 0: none */
     const float *values; /* SERIES (C,L), VOLUME (D,H,W), TABLE (F) */
-    int64_t dim[3];      /* of values */
-    const char *const *names; /* SERIES: C, TABLE: F; NULL: numbers */
-    double focus[3];          /* VOLUME: where the three slices cross, 0..1 along D, H, W */
+    int64_t dim[3];      /* of values; TEXT: T */
+    /* SERIES: C, TABLE: F; NULL: numbers. TEXT: the T tokens, free of control characters */
+    const char *const *names;
+    const bool *starts; /* TEXT: T, a space stands before the token */
+    double focus[3];    /* VOLUME: where the three slices cross, 0..1 along D, H, W */
 } oxp_subject;
 
-/* Raw attribution: PICTURE (H,W), SERIES (L) or (C,L), VOLUME (D,H,W), TABLE (F); any resolution
- * but the table's, the drawing interpolates. */
+/* Raw attribution: PICTURE (H,W), SERIES (L) or (C,L), VOLUME (D,H,W), TABLE (F), TEXT (T); any
+ * resolution but those of table and text, the drawing interpolates. */
 typedef struct oxp_attribution {
     const float *v;
     int rank;
@@ -75,10 +78,10 @@ void oxp_subject_set_focus(oxp_subject *subject, const oxp_attribution *a);
 oxp_status oxp_field_new(oxp_ctx *ctx, oxp_arena *arena, const oxp_subject *subject,
                          const oxp_attribution *a, const oxp_look *look, oxp_field *out);
 
-/* Size of a drawing of its own, with all detail. */
-void oxp_subject_size(const oxp_subject *subject, int *w, int *h);
+/* Size of a drawing of its own, with all detail. fonts: to measure words; NULL will do for pictures. */
+void oxp_subject_size(const oxp_subject *subject, oxp_fonts *fonts, int *w, int *h);
 /* Height of a drawing of width w inside a sheet. */
-int oxp_subject_height(const oxp_subject *subject, int w);
+int oxp_subject_height(const oxp_subject *subject, oxp_fonts *fonts, int w);
 /* field NULL: the subject alone. */
 oxp_status oxp_paint(const oxp_painter *p, oxp_rect to, const oxp_subject *subject,
                      const oxp_field *field);
@@ -92,6 +95,18 @@ oxp_status oxp_paint_volume(const oxp_painter *p, oxp_rect to, const oxp_subject
                             const oxp_field *field);
 oxp_status oxp_paint_table(const oxp_painter *p, oxp_rect to, const oxp_subject *subject,
                            const oxp_field *field);
+oxp_status oxp_paint_text(const oxp_painter *p, oxp_rect to, const oxp_subject *subject,
+                          const oxp_field *field);
+
+/* ---- tokens (paint_text.c) ---- */
+
+int oxp_text_height(const oxp_subject *subject, oxp_fonts *fonts, int w);
+/* How many equal tokens from `at` on are shown as one: 1 for short runs. */
+int64_t oxp_text_run(const oxp_subject *subject, int64_t at);
+float oxp_text_strongest(const oxp_field *field, int64_t at, int64_t n);
+/* The ground behind a token, pale near zero, and what is readable on it. */
+oxp_rgba oxp_text_colour(const oxp_field *field, float unit);
+oxp_rgba oxp_text_ink(oxp_rgba paper);
 
 /* lo..hi to 0..255; the middle for a constant input and for what is not finite. */
 uint8_t oxp_grey_byte(float v, float lo, float hi);

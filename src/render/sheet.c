@@ -73,7 +73,7 @@ static void choose_grid(layout *g)
         break;
     }
     g->rows = (n + g->cols - 1) / g->cols;
-    g->pic_h = oxp_subject_height(&g->subject, g->cell_w);
+    g->pic_h = oxp_subject_height(&g->subject, g->p.fonts, g->cell_w);
 }
 
 static oxp_status note_of(const layout *g, const oxp_field *f, char **out)
@@ -256,7 +256,9 @@ static void draw_bars(const layout *g, int y)
         if (f == NULL) continue;
         any_own = any_own || !shared;
         any_percentile = any_percentile || f->raw.clip == 0;
-        const float alpha = g->subject.kind == OXP_SUBJECT_SERIES ? 1 : f->alpha;
+        const float alpha =
+            g->subject.kind == OXP_SUBJECT_SERIES || g->subject.kind == OXP_SUBJECT_TEXT ? 1
+                                                                                         : f->alpha;
         oxp_colorbar_draw(&g->p, (oxp_rect){x, y, BAR_W, OXP_COLORBAR_H}, &f->map, alpha,
                           shared && f->scale.clip > 0 ? oxp_number_label(f->scale.clip, most)
                                                       : "max");

@@ -56,3 +56,16 @@ lrp * 1 pass of *, workspace *, weights *
 # The plain executor in double gives the same map to the last digit that float has.
 $ onnxplain explain m.onnx x.npy --precision f64 --method saliency --format npy --out f64 --quiet; head -c 60 f64/x.saliency.npy | grep -ao "<f8"
 <f8
+# Token ids become words: in colour on the terminal, and over the words of a vocabulary beside the model.
+$ mkdir text; cp $S/tests/data/samples/bert_tiny_sms_spam.onnx text/m.onnx; cp $S/tests/data/samples/bert_tiny_sms_spam.io/input__*.npy text
+$ cd text; onnxplain explain m.onnx input__input_ids.npy input__attention_mask.npy --method saliency --format ansi --quiet | head -1 | tr -d '\033' | grep -c '\[0m 0×44$'
+1
+$ cd text; onnxplain explain m.onnx input__input_ids.npy input__attention_mask.npy --method saliency --format ansi --quiet --vocab $S/tests/data/samples/bert_tiny_vocab.txt | head -1 | sed 's/\x1b\[[0-9;]*m//g'
+[CLS] free cash prize ! call 0 8 0 0 1 2 3 4 5 6 now to claim [SEP] [PAD]×44
+$ cd text; cp $S/tests/data/samples/bert_tiny_vocab.txt vocab.txt; onnxplain explain m.onnx input__input_ids.npy input__attention_mask.npy --method saliency --format ansi --quiet --out words; ls words; onnxplain inspect m.onnx | grep vocabulary
+input__input_ids.saliency.0.ansi
+input__input_ids.saliency.1.ansi
+vocabulary   2391
+$ onnxplain explain m.onnx x.npy --method saliency --format ansi --quiet
+! onnxplain: only tokens are written to a terminal: draw other maps as png
+? 1

@@ -31,7 +31,7 @@ $ onnxplain explain model.onnx x.npy --threads -1
 ! onnxplain: --threads needs a value; see onnxplain explain --help
 ? 2
 $ onnxplain explain model.onnx x.npy --format pdf
-! onnxplain: --format takes png, json and npy, found 'pdf'
+! onnxplain: --format takes png, json, npy and ansi, found 'pdf'
 ? 2
 $ onnxplain methods occlude
 ! onnxplain: there is no method 'occlude'*; see onnxplain methods

@@ -1,4 +1,5 @@
 /* Normalisation, overlays on each kind of subject, subjects from tensors. */
+#include "render/ansi.h"
 #include "render/overlay.h"
 #include "unit/render/fixture.h"
 
@@ -160,6 +161,52 @@ static void test_wrong_shapes(void **state)
                      OXP_EINVAL);
 }
 
+static int coloured(const oxp_canvas *c, int y0, int y1)
+{
+    int n = 0;
+    for (int i = y0 * c->w; i < y1 * c->w; i++) {
+        const uint8_t *p = c->rgb + 3 * i;
+        n += abs(p[0] - p[1]) > 40 || abs(p[1] - p[2]) > 40;
+    }
+    return n;
+}
+
+/* Six words and some padding: long texts break into lines, runs of a token are one, and the terminal
+ * gets what is attributed in colour and the rest plain. */
+static void test_words(void **state)
+{
+    fixture *f = *state;
+    static const char *const names[] = {"play", "ing", "a", "<p>", "<p>", "<p>", "<p>"};
+    static const bool starts[] = {true, false, true, true, true, true, true};
+    static const char *const long_names[] = {"an", "unbelievably", "longwinded"};
+    const float v[] = {1, 0, -1, 0, 0, 0, 0};
+    oxp_subject s = {.kind = OXP_SUBJECT_TEXT, .dim = {7, 1, 1}, .names = names, .starts = starts};
+    const oxp_attribution a = {v, 1, {7}, true, 0};
+    const oxp_look look = {"blue-red", 100, 0};
+    const oxp_canvas c = draw(f, &s, a, NULL);
+    assert_true(coloured(&c, 0, c.h - 60) > 300);
+    assert_int_equal(oxp_text_run(&s, 0), 1);
+    assert_int_equal(oxp_text_run(&s, 3), 4);
+    oxp_strbuf sb;
+    oxp_strbuf_init(&sb, f->arena);
+    assert_int_equal(oxp_ansi_text(&f->ctx, &s, &a, &look, &sb), OXP_OK);
+    const char *line = oxp_strbuf_str(&sb);
+    assert_non_null(strstr(line, "mplay\033[0ming \033[48;2;"));
+    assert_non_null(strstr(line, "ma\033[0m <p>\303\2274\n"));
+
+    s = (oxp_subject){
+        .kind = OXP_SUBJECT_TEXT, .dim = {3, 1, 1}, .names = long_names, .starts = starts};
+    oxp_fonts *fonts;
+    assert_int_equal(oxp_fonts_open(&f->ctx, f->arena, &fonts), OXP_OK);
+    const int wide = oxp_subject_height(&s, fonts, 400);
+    assert_true(wide < oxp_subject_height(&s, fonts, 120));
+    assert_int_equal(oxp_subject_height(&s, fonts, 20), 3 * wide);
+    const oxp_attribution wrong = {v, 1, {7}, true, 0};
+    assert_int_equal(oxp_ansi_text(&f->ctx, &s, &wrong, &look, &sb), OXP_EINVAL);
+    const oxp_subject picture = photo(f);
+    assert_int_equal(oxp_ansi_text(&f->ctx, &picture, &wrong, &look, &sb), OXP_EINVAL);
+}
+
 /* (H,W,C) and (C,H,W) give the same picture; other ranks give the other kinds. */
 static void test_subjects_of_tensors(void **state)
 {
@@ -192,16 +239,6 @@ static void test_subjects_of_tensors(void **state)
     assert_true(a.kind == OXP_SUBJECT_VOLUME && a.values[0] == 8); /* mean of 0, 8, 16 */
     first.shape = oxp_shape_of(4, (const int64_t[]){3, 2, 2, 2});
     assert_int_equal(oxp_subject_of_tensor(&f->ctx, f->arena, &first, -1, &a), OXP_EINVAL);
-}
-
-static int coloured(const oxp_canvas *c, int y0, int y1)
-{
-    int n = 0;
-    for (int i = y0 * c->w; i < y1 * c->w; i++) {
-        const uint8_t *p = c->rgb + 3 * i;
-        n += abs(p[0] - p[1]) > 40 || abs(p[1] - p[2]) > 40;
-    }
-    return n;
 }
 
 /* Plots of the other kinds: attributed parts are coloured, others are not. */
@@ -245,6 +282,7 @@ int main(void)
         TEST(test_signs_and_bad_values),
         TEST(test_wrong_shapes),
         TEST(test_subjects_of_tensors),
+        TEST(test_words),
         TEST(test_plots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
