@@ -12,9 +12,16 @@ import sys
 
 import numpy as np
 
-from toys import asks, composites, containers, nets, opsets
+from toys import asks, composites, containers, nets, opsets, transformers
 
-PARTS = [nets.all_nets, asks.all_nets, composites.all_nets, opsets.all_nets, containers.all_nets]
+PARTS = [
+    nets.all_nets,
+    asks.all_nets,
+    composites.all_nets,
+    opsets.all_nets,
+    containers.all_nets,
+    transformers.all_nets,
+]
 
 
 def main():

@@ -4,7 +4,8 @@
  * A map is a Softmax over the last axis of scores that go back to a product of two computed
  * tensors (queries and keys; scales, masks and biases on the way) and whose values go on, but for
  * dropout, masks and merged axes, to a product with a computed tensor (the values). So a classifier's
- * Softmax, a gate, or a pooling with fixed queries is none. It must be one matrix per row and head:
+ * Softmax or a gate is none; a pooling with fixed queries is one where it is named, and for methods
+ * that go from one sequence of tokens to another. It must be one matrix per row and head:
  * (N,heads,Tq,Tk), (heads,Tq,Tk) or (N heads,Tq,Tk); attention in windows is refused, since it has
  * no row over the whole input. */
 #include "explain/attention.h"
@@ -20,54 +21,59 @@ static bool hands_on(const oxp_node *node)
     return (node->op->flags & (OXP_OP_ELEMENTWISE | OXP_OP_IDENTITY | OXP_OP_SHAPE_ONLY)) != 0;
 }
 
-static bool is_product(const oxp_node *node, const bool *computed)
+/* fixed_queries: the left operand may be constant, with a matrix per head. */
+static bool is_product(const oxp_graph *g, const oxp_node *node, const bool *computed,
+                       bool fixed_queries)
 {
-    return node->op == &oxp_op_MatMul && computed[node->in[0]] && computed[node->in[1]];
+    return node->op == &oxp_op_MatMul && computed[node->in[1]] &&
+           (computed[node->in[0]] || (fixed_queries && oxp_shape_at(g, node->in[0])->rank >= 3));
 }
 
-/* Do the scores v go back to a product of queries and keys? */
-static bool from_product(const oxp_graph *g, oxp_val v, const bool *computed, int steps)
+/* The product of queries and keys that the scores v go back to; NULL when there is none. */
+static const oxp_node *from_product(const oxp_graph *g, oxp_val v, const bool *computed,
+                                    bool fixed_queries, int steps)
 {
-    if (v == OXP_NO_VAL || oxp_value_of(g, v)->kind != OXP_VALUE_NODE || steps == 0) return false;
+    if (oxp_value_of(g, v)->kind != OXP_VALUE_NODE || steps == 0) return NULL;
     const oxp_node *node = g->nodes[oxp_value_of(g, v)->producer];
-    if (is_product(node, computed)) return true;
-    if (!hands_on(node)) return false;
-    for (uint32_t k = 0; k < node->n_in; k++)
-        if (node->in[k] && computed[node->in[k]] &&
-            from_product(g, node->in[k], computed, steps - 1))
-            return true;
-    return false;
+    if (is_product(g, node, computed, fixed_queries)) return node;
+    for (uint32_t k = 0; hands_on(node) && k < node->n_in; k++) {
+        if (!node->in[k] || !computed[node->in[k]]) continue;
+        const oxp_node *found = from_product(g, node->in[k], computed, fixed_queries, steps - 1);
+        if (found) return found;
+    }
+    return NULL;
 }
 
-/* Does the map v go on to a product with values? */
-static bool to_product(const oxp_graph *g, oxp_val v, const bool *computed, int steps)
+/* The product with values that the map v goes on to, likewise. */
+static const oxp_node *to_product(const oxp_graph *g, oxp_val v, const bool *computed, int steps)
 {
-    if (steps == 0) return false;
+    if (steps == 0) return NULL;
     for (size_t i = (size_t)oxp_value_of(g, v)->producer + 1; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i];
         bool reads = false;
         for (uint32_t k = 0; k < node->n_in; k++) reads = reads || node->in[k] == v;
         if (!reads) continue;
-        if (is_product(node, computed)) return true;
-        if ((hands_on(node) || node->op == &oxp_op_Transpose) &&
-            to_product(g, node->out[0], computed, steps - 1))
-            return true;
+        if (is_product(g, node, computed, false)) return node;
+        const oxp_node *found =
+            hands_on(node) ? to_product(g, node->out[0], computed, steps - 1) : NULL;
+        if (found) return found;
     }
-    return false;
+    return NULL;
 }
 
-static bool is_map(const oxp_graph *g, const oxp_node *node, const bool *computed)
+static bool is_map(const oxp_graph *g, const oxp_node *node, const bool *computed,
+                   bool fixed_queries)
 {
     if (node->op != &oxp_op_Softmax || !computed[node->in[0]]) return false;
     const int rank = oxp_shape_at(g, node->out[0])->rank;
     const int64_t axis = oxp_attr_int(node, "axis", oxp_attr_int(node, "span", 0) ? 1 : -1);
     return rank >= 3 && (axis == -1 || axis == rank - 1) &&
-           from_product(g, node->in[0], computed, MAX_STEPS) &&
+           from_product(g, node->in[0], computed, fixed_queries, MAX_STEPS) &&
            to_product(g, node->out[0], computed, MAX_STEPS);
 }
 
 oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, size_t width,
-                              oxp_val **maps, size_t *n)
+                              bool fixed_queries, oxp_val **maps, size_t *n)
 {
     const bool *computed = oxp_reach_down(g, ctx->scratch, g->inputs, g->n_inputs);
     const bool *used = oxp_reach_up(g, ctx->scratch, target);
@@ -76,7 +82,7 @@ oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, 
     *n = 0;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_val v = g->nodes[i]->out[0];
-        if (!used[v] || !is_map(g, g->nodes[i], computed)) continue;
+        if (!used[v] || !is_map(g, g->nodes[i], computed, fixed_queries)) continue;
         const oxp_value *map = oxp_value_of(g, v);
         const int64_t rows = (int64_t)width;
         char text[OXP_SHAPE_TEXT];
@@ -95,13 +101,52 @@ oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, 
     return OXP_OK;
 }
 
-oxp_roles oxp_attention_roles(const oxp_graph *g, oxp_val map)
+oxp_status oxp_attention_parts(oxp_ctx *ctx, const oxp_graph *g, oxp_val map,
+                               const oxp_node **scores, const oxp_node **mixed)
+{
+    const bool *computed = oxp_reach_down(g, ctx->scratch, g->inputs, g->n_inputs);
+    OXP_NOMEM_IF(ctx, computed);
+    const oxp_node *softmax = g->nodes[oxp_value_of(g, map)->producer];
+    *scores = from_product(g, softmax->in[0], computed, true, MAX_STEPS);
+    *mixed = to_product(g, map, computed, MAX_STEPS);
+    OXP_FAIL_IF(ctx, !*scores || !*mixed, OXP_EINTERNAL, "an attention map without products");
+    return OXP_OK;
+}
+
+/* Do the keys of a map come from a convolution otherwise than through attention? */
+static oxp_status keys_are_patches(oxp_ctx *ctx, const oxp_graph *g, oxp_val map, bool *patches)
+{
+    const oxp_node *scores, *mixed;
+    OXP_TRY(oxp_attention_parts(ctx, g, map, &scores, &mixed));
+    const bool *computed = oxp_reach_down(g, ctx->scratch, g->inputs, g->n_inputs);
+    bool *reach = OXP_NEW(ctx->scratch, bool, g->n_values);
+    OXP_FAIL_IF(ctx, !computed || !reach, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const oxp_node *node = g->nodes[i];
+        bool any = node->op == &oxp_op_Conv;
+        for (uint32_t k = 0; k < node->n_in; k++) any = any || reach[node->in[k]];
+        if (node->op == &oxp_op_MatMul && computed[node->in[0]] && computed[node->in[1]]) continue;
+        for (uint32_t k = 0; any && k < node->n_out; k++) reach[node->out[k]] = true;
+        reach[OXP_NO_VAL] = false;
+    }
+    *patches = reach[scores->in[1]];
+    return OXP_OK;
+}
+
+oxp_status oxp_attention_roles(oxp_ctx *ctx, const oxp_graph *g, oxp_val map, oxp_roles *out)
 {
     const oxp_shape *s = oxp_shape_at(g, map);
-    oxp_roles r = {.axes = OXP_AXES_FEATURES, .channel = -1, .tokens = true, .n_spatial = 1};
-    r.spatial[0] = s->rank - 1;
-    oxp_token_grid(g, s->dim[s->rank - 1], &r);
-    return r;
+    const oxp_roles plain = {.axes = OXP_AXES_FEATURES,
+                             .channel = -1,
+                             .tokens = true,
+                             .n_spatial = 1,
+                             .spatial = {s->rank - 1}};
+    bool patches = false;
+    *out = plain;
+    oxp_token_grid(g, s->dim[s->rank - 1], out);
+    if (out->n_grid > 0) OXP_TRY(keys_are_patches(ctx, g, map, &patches));
+    if (!patches) *out = plain;
+    return OXP_OK;
 }
 
 /* ---- the words ---- */
@@ -125,6 +170,13 @@ oxp_val oxp_attention_fuse(oxp_task *t, oxp_val heads)
         heads, OXP_INTS("axes", &axis, 1), OXP_INT("keepdims", 0));
 }
 
+oxp_val oxp_attention_positive(oxp_task *t, oxp_val g, oxp_val x)
+{
+    const int64_t heads = 1;
+    const oxp_val product = oxp_attention_heads(t, oxp_b_mul(t->b, g, x));
+    return oxp_b_reduce_mean(t->b, oxp_b_unary(t->b, &oxp_op_Relu, product), &heads, 1, false);
+}
+
 static oxp_val weights_row(oxp_task *t, const double *weights, int64_t tokens)
 {
     oxp_tensor *held = OXP_NEW(t->b->g->arena, oxp_tensor, 1);
@@ -136,19 +188,18 @@ static oxp_val weights_row(oxp_task *t, const double *weights, int64_t tokens)
     return oxp_b_const(t->b, OXP_F32, held);
 }
 
-/* Which row of the last map says what the target read: that of the token it reads, or where it reads
- * all of them, the mean of the grid's rows. */
-oxp_status oxp_attention_query(oxp_task *t, oxp_val *row)
+/* Which row of a map says what the target read: that of the token it reads, or where it reads all of
+ * them, the mean of the grid's rows. */
+oxp_status oxp_attention_row(oxp_task *t, size_t map, int64_t prefix, oxp_val *row)
 {
-    const size_t last = t->n_at - 1;
-    const oxp_shape *s = oxp_b_shape(t->b, t->at[last]);
-    const int64_t tokens = s->dim[s->rank - 2], prefix = t->roles[last].prefix;
+    const oxp_shape *s = oxp_b_shape(t->b, t->at[map]);
+    const int64_t tokens = s->dim[s->rank - 2];
     int64_t from = oxp_param_int(t->params, "query"), to = from + 1;
     OXP_FAIL_IF(t->ctx, to > tokens, OXP_EINVAL, "query is a token from 0 to %lld, found %lld",
                 (long long)tokens - 1, (long long)from);
     if (from < 0) {
         bool first;
-        OXP_TRY(oxp_reads_prefix(t->ctx, t->b->g, t->target, t->at[last], &first));
+        OXP_TRY(oxp_reads_prefix(t->ctx, t->b->g, t->target, t->at[map], &first));
         from = first ? 0 : prefix < tokens ? prefix : 0;
         to = first ? 1 : tokens;
     }
@@ -157,6 +208,11 @@ oxp_status oxp_attention_query(oxp_task *t, oxp_val *row)
     for (int64_t i = from; i < to; i++) weights[i] = 1.0 / (double)(to - from);
     *row = weights_row(t, weights, tokens);
     return t->b->status;
+}
+
+oxp_status oxp_attention_query(oxp_task *t, oxp_val *row)
+{
+    return oxp_attention_row(t, t->n_at - 1, t->roles[t->n_at - 1].prefix, row);
 }
 
 oxp_val oxp_attention_others(oxp_task *t, oxp_val row, oxp_val query)
@@ -173,15 +229,20 @@ oxp_val oxp_attention_others(oxp_task *t, oxp_val row, oxp_val query)
     return oxp_b_mul(t->b, row, weights_row(t, others, q->shape.dim[2]));
 }
 
-oxp_val oxp_attention_tokens(oxp_task *t, oxp_val row)
+oxp_val oxp_attention_tokens_of(oxp_task *t, size_t map, oxp_val row)
 {
-    const oxp_roles *r = &t->roles[t->n_at - 1];
+    const oxp_roles *r = &t->roles[map];
     const oxp_shape *s = oxp_b_shape(t->b, row);
     if (t->b->status != OXP_OK) return OXP_NO_VAL;
     const int64_t tokens = s->dim[s->rank - 1];
     const oxp_shape flat = {.rank = 2, .dim = {(int64_t)t->width, tokens}};
     row = oxp_b_reshape(t->b, row, &flat);
     return r->n_grid > 0 ? oxp_b_slice(t->b, row, 1, r->prefix, tokens) : row;
+}
+
+oxp_val oxp_attention_tokens(oxp_task *t, oxp_val row)
+{
+    return oxp_attention_tokens_of(t, t->n_at - 1, row);
 }
 
 /* ---- one layer ---- */

@@ -26,13 +26,28 @@
 oxp_val oxp_attention_heads(oxp_task *t, oxp_val map);
 /* (N,Tq,Tk): heads fused as the parameter "heads" says. */
 oxp_val oxp_attention_fuse(oxp_task *t, oxp_val heads);
+/* (N,Tq,Tk): mean_h relu(g . x) of a map's adjoint g and x, both of the map's shape. */
+oxp_val oxp_attention_positive(oxp_task *t, oxp_val g, oxp_val x);
 /* q (1,1,Tq) for the last of t->at, as the parameter "query" says. */
 oxp_status oxp_attention_query(oxp_task *t, oxp_val *row);
+/* The same for t->at[map], whose queries have `prefix` tokens before their grid. */
+oxp_status oxp_attention_row(oxp_task *t, size_t map, int64_t prefix, oxp_val *row);
 /* The row (N,1,T) without what the token that is shown has of itself; a mean of rows stays. */
 oxp_val oxp_attention_others(oxp_task *t, oxp_val row, oxp_val query);
-/* Flows: the maps must be square, of one size, and each must build on the one before. */
-oxp_status oxp_attention_chain(oxp_task *t);
 /* A row over keys (N,...,T) as relevance per token: tokens before a grid dropped. */
 oxp_val oxp_attention_tokens(oxp_task *t, oxp_val row);
+oxp_val oxp_attention_tokens_of(oxp_task *t, size_t map, oxp_val row);
+
+/* ---- flows: all layers ---- */
+
+/* The maps must be square, of one size, and each must build on the one before. */
+oxp_status oxp_attention_chain(oxp_task *t);
+/* out[0] = r, where r = q, then r = step(r, a_l) from the last layer to the first. */
+typedef oxp_val (*oxp_attention_step)(oxp_task *t, oxp_val r, oxp_val a);
+oxp_status oxp_attention_flow(oxp_task *t, const oxp_val *a, oxp_attention_step step);
+/* r (I + a) */
+oxp_val oxp_attention_residual(oxp_task *t, oxp_val r, oxp_val a);
+/* r D^-1 (I + a), D the row sums of I + a */
+oxp_val oxp_attention_normalised(oxp_task *t, oxp_val r, oxp_val a);
 
 #endif

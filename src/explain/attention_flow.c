@@ -1,5 +1,4 @@
-/* attention_flow.c - what flows through the attention of all layers: rollout, gradient rollout, and
- * the rules of Chefer et al. for self-attention (TMME).
+/* attention_flow.c - what flows through the attention of all layers: rollout and gradient rollout.
  *
  * Each is a product of one matrix per layer, from the last to the first, of which the row q is
  * wanted: r = q M_L ... M_1. The identity in M stands for the residual connection. Where small
@@ -9,8 +8,6 @@
 #include "ops/ops.h"
 #include <stdlib.h>
 #include <string.h>
-
-typedef oxp_val (*step_fn)(oxp_task *t, oxp_val r, oxp_val a);
 
 oxp_status oxp_attention_chain(oxp_task *t)
 {
@@ -40,8 +37,7 @@ oxp_status oxp_attention_chain(oxp_task *t)
     return OXP_OK;
 }
 
-/* r = q, then r = step(r, a_l) from the last layer to the first */
-static oxp_status flow(oxp_task *t, const oxp_val *a, step_fn step)
+oxp_status oxp_attention_flow(oxp_task *t, const oxp_val *a, oxp_attention_step step)
 {
     oxp_val r, query;
     OXP_TRY(oxp_attention_query(t, &query));
@@ -55,28 +51,40 @@ static oxp_status flow(oxp_task *t, const oxp_val *a, step_fn step)
     return t->b->status;
 }
 
-/* r M, M = D^-1 (a + I), D the row sums of a + I: r' = (r / D) a + r / D. vit-explain divides the
- * columns by D instead: r' = (r a + r) / D. */
+oxp_val oxp_attention_residual(oxp_task *t, oxp_val r, oxp_val a)
+{
+    return oxp_b_add(t->b, oxp_b_matmul(t->b, r, a), r);
+}
+
+/* (N,1,T): the row sums of a + I */
+static oxp_val row_sums(oxp_task *t, oxp_val a)
+{
+    const int64_t keys = 2;
+    const oxp_shape *s = oxp_b_shape(t->b, a);
+    if (t->b->status != OXP_OK) return OXP_NO_VAL;
+    const oxp_shape as_row = {.rank = 3, .dim = {s->dim[0], 1, s->dim[1]}};
+    const oxp_val sums = oxp_b_reduce_sum(t->b, a, &keys, 1, true);
+    return oxp_b_add(t->b, oxp_b_reshape(t->b, sums, &as_row), oxp_b_scalar(t->b, 1.0));
+}
+
+oxp_val oxp_attention_normalised(oxp_task *t, oxp_val r, oxp_val a)
+{
+    return oxp_attention_residual(t, oxp_b_div(t->b, r, row_sums(t, a)), a);
+}
+
+/* vit-explain divides the columns by the sums of rows: r' = (r a + r) / D. */
 static oxp_val rollout_step(oxp_task *t, oxp_val r, oxp_val a)
 {
-    oxp_build *b = t->b;
-    const int64_t keys = 2;
-    const oxp_shape *s = oxp_b_shape(b, a);
-    if (b->status != OXP_OK) return OXP_NO_VAL;
-    const oxp_shape as_row = {.rank = 3, .dim = {s->dim[0], 1, s->dim[1]}};
-    oxp_val sums = oxp_b_reshape(b, oxp_b_reduce_sum(b, a, &keys, 1, true), &as_row);
-    sums = oxp_b_add(b, sums, oxp_b_scalar(b, 1.0));
-    if (oxp_param_is(t->params, "normalise", "columns"))
-        return oxp_b_div(b, oxp_b_add(b, oxp_b_matmul(b, r, a), r), sums);
-    r = oxp_b_div(b, r, sums);
-    return oxp_b_add(b, oxp_b_matmul(b, r, a), r);
+    if (!oxp_param_is(t->params, "normalise", "columns")) return oxp_attention_normalised(t, r, a);
+    return oxp_b_div(t->b, oxp_attention_residual(t, r, a), row_sums(t, a));
 }
 
 /* The rollout of maps a (N,T,T): in the graph, or, for the host, all of them and q below each
  * other, (N, n_at T + 1, T). */
 static oxp_status roll_out(oxp_task *t, const oxp_val *a)
 {
-    if (!(oxp_param_number(t->params, "discard") > 0.0)) return flow(t, a, rollout_step);
+    if (!(oxp_param_number(t->params, "discard") > 0.0))
+        return oxp_attention_flow(t, a, rollout_step);
     const oxp_shape *s = oxp_b_shape(t->b, t->at[0]);
     const int64_t rows = (int64_t)t->width, tokens = s->dim[s->rank - 1];
     const oxp_shape one_map = {.rank = 3, .dim = {rows, tokens, tokens}},
@@ -155,12 +163,6 @@ static oxp_status finish_rollout(oxp_finish *f)
     return OXP_OK;
 }
 
-/* r (I + a) */
-static oxp_val tmme_step(oxp_task *t, oxp_val r, oxp_val a)
-{
-    return oxp_b_add(t->b, oxp_b_matmul(t->b, r, a), r);
-}
-
 static oxp_status plan_rollout(oxp_task *t)
 {
     OXP_TRY(oxp_attention_chain(t));
@@ -169,37 +171,17 @@ static oxp_status plan_rollout(oxp_task *t)
     return roll_out(t, t->out);
 }
 
-/* g . A per head (N,heads,T,T), of every layer; OXP_NO_VAL where the adjoint is zero. */
-static oxp_status weighted(oxp_task *t)
-{
-    OXP_TRY(oxp_attention_chain(t));
-    OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
-    for (size_t l = 0; l < t->n_at; l++)
-        if (t->out[l] != OXP_NO_VAL)
-            t->out[l] = oxp_attention_heads(t, oxp_b_mul(t->b, t->at[l], t->out[l]));
-    return t->b->status;
-}
-
 /* a = relu(mean_h g . A) */
 static oxp_status plan_gradient_rollout(oxp_task *t)
 {
-    OXP_TRY(weighted(t));
-    for (size_t l = 0; l < t->n_at; l++)
-        if (t->out[l] != OXP_NO_VAL)
-            t->out[l] = oxp_b_unary(t->b, &oxp_op_Relu, oxp_attention_fuse(t, t->out[l]));
+    OXP_TRY(oxp_attention_chain(t));
+    OXP_TRY(oxp_task_backward(t, NULL, OXP_NO_VAL, t->out));
+    for (size_t l = 0; l < t->n_at; l++) {
+        if (t->out[l] == OXP_NO_VAL) continue;
+        const oxp_val weighted = oxp_attention_heads(t, oxp_b_mul(t->b, t->at[l], t->out[l]));
+        t->out[l] = oxp_b_unary(t->b, &oxp_op_Relu, oxp_attention_fuse(t, weighted));
+    }
     return roll_out(t, t->out);
-}
-
-/* a = mean_h relu(g . A) */
-static oxp_status plan_tmme(oxp_task *t)
-{
-    OXP_TRY(weighted(t));
-    const int64_t heads = 1;
-    for (size_t l = 0; l < t->n_at; l++)
-        if (t->out[l] != OXP_NO_VAL)
-            t->out[l] = oxp_b_reduce_mean(t->b, oxp_b_unary(t->b, &oxp_op_Relu, t->out[l]), &heads,
-                                          1, false);
-    return flow(t, t->out, tmme_step);
 }
 
 #define NORMALISE                                                                               \
@@ -213,13 +195,6 @@ static const oxp_param_info rollout_params[] = {
     {"discard", "share of each layer's matrix, the smallest entries, that becomes 0",
      OXP_PARAM_FLOAT, 0, 1, "0", NULL},
     NORMALISE,
-    OXP_ATTENTION_QUERY,
-    OXP_CAM_UPSAMPLE,
-};
-
-static const oxp_param_info tmme_params[] = {
-    {"self", "keep the relevance that the token shown has for itself, 1 from the start",
-     OXP_PARAM_BOOL, 0, 1, "false", NULL},
     OXP_ATTENTION_QUERY,
     OXP_CAM_UPSAMPLE,
 };
@@ -266,25 +241,4 @@ const oxp_method oxp_method_gradient_rollout = {
     .features = OXP_CHANNELS_NONE,
     .plan = plan_gradient_rollout,
     .finish = finish_rollout,
-};
-
-const oxp_method oxp_method_tmme = {
-    .info = {.name = "tmme",
-             .title = "TMME relevance",
-             .param_count = OXP_COUNT(tmme_params),
-             .needs_layer = 1,
-             .sentence = "Relevance carried through all layers by the attention that raises the "
-                         "score.",
-             .definition =
-                 "the read row of (I + a_L) ... (I + a_1) without its own entry, a = mean_h "
-                 "relu(g_h . A_h)",
-             .paper = "Chefer, Gur, Wolf 2021, arXiv:2103.15679 (self-attention, rules 5-7)",
-             .equals = "Transformer-MM-Explainability's ViT notebook before its normalisation",
-             .cost = "1 forward, backward down to the first attention",
-             .weakness = "positive evidence only; ignores values and feed-forward layers"},
-    .params = tmme_params,
-    .flags = OXP_METHOD_LAYER | OXP_METHOD_ATTENTION | OXP_METHOD_ATTENTION_FLOW,
-    .channels = OXP_CHANNELS_NONE,
-    .features = OXP_CHANNELS_NONE,
-    .plan = plan_tmme,
 };

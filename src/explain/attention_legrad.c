@@ -73,7 +73,7 @@ static oxp_status find_behind(const stream *s, size_t l, oxp_val next, const oxp
 static oxp_status find_stream(oxp_task *t, stream *s)
 {
     *s = (stream){.t = t, .g = t->b->g, .n_nodes = t->b->g->n_nodes};
-    OXP_TRY(oxp_attention_maps(t->ctx, s->g, t->target, t->width, &s->maps, &s->n_maps));
+    OXP_TRY(oxp_attention_maps(t->ctx, s->g, t->target, t->width, false, &s->maps, &s->n_maps));
     s->behind = OXP_NEW(t->ctx->scratch, oxp_val, s->n_maps);
     OXP_NOMEM_IF(t->ctx, s->behind);
     for (size_t l = 0; l + 1 < s->n_maps; l++)

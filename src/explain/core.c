@@ -18,6 +18,7 @@ typedef struct compile_state {
     bool varies; /* the drive changes what is fed */
     bool layered;
     bool attends, flows;       /* layers are attention maps; all of them give one attribution */
+    bool crosses;              /* or one for each sequence of tokens */
     size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
     oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
     bool tail;                 /* the layer itself is fed: what comes before it is left out */
@@ -248,7 +249,8 @@ static oxp_status choose_attention(compile_state *s)
     oxp_core *core = s->core;
     oxp_val *maps;
     size_t n, taken = 0;
-    OXP_TRY(oxp_attention_maps(s->ctx, core->g, s->follow[0], core->width, &maps, &n));
+    OXP_TRY(oxp_attention_maps(s->ctx, core->g, s->follow[0], core->width, s->crosses || s->n_at,
+                               &maps, &n));
     oxp_val *follow = OXP_NEW(core->arena, oxp_val, n + 2);
     OXP_NOMEM_IF(s->ctx, follow);
     for (size_t i = 0; i < s->n_at; i++) {
@@ -341,10 +343,12 @@ static oxp_status plan_method(compile_state *s)
     oxp_roles *roles = OXP_NEW(s->ctx->scratch, oxp_roles, s->n_at);
     core->outs = OXP_NEW(core->arena, oxp_core_out, s->n_at);
     OXP_FAIL_IF(s->ctx, !out || !guard || !roles || !core->outs, OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_at; i++)
-        roles[i] = s->tail      ? s->tail_roles
-                   : s->attends ? oxp_attention_roles(g, s->follow[i + 2])
-                                : oxp_roles_of(g, s->follow[i + 2]);
+    for (size_t i = 0; i < s->n_at; i++) {
+        if (s->attends)
+            OXP_TRY(oxp_attention_roles(s->ctx, g, s->follow[i + 2], &roles[i]));
+        else
+            roles[i] = s->tail ? s->tail_roles : oxp_roles_of(g, s->follow[i + 2]);
+    }
     OXP_TRY(oxp_graph_add_value(s->ctx, g, NULL, OXP_VALUE_SEED, OXP_F32,
                                 oxp_shape_at(g, s->follow[0]), &seed));
     core->seed_input = g->n_inputs - 1;
@@ -375,8 +379,12 @@ static oxp_status plan_method(compile_state *s)
     OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[0]));
     core->prob_output = s->follow[1] == OXP_NO_VAL ? SIZE_MAX : 1;
     if (s->follow[1] != OXP_NO_VAL) OXP_TRY(oxp_graph_add_output(s->ctx, g, s->follow[1]));
-    for (size_t i = 0; i < (s->flows ? 1 : s->n_at); i++)
-        OXP_TRY(add_out(s, s->follow[s->flows ? s->n_at + 1 : i + 2], out[i], guard[i], &roles[i]));
+    const size_t last = s->n_at - 1; /* what a flow is said to attribute to, unless it has parts */
+    if (s->flows && !task.parts)
+        OXP_TRY(add_out(s, s->follow[last + 2], out[0], guard[0], &roles[last]));
+    for (size_t i = 0; i < s->n_at; i++)
+        if (task.parts ? task.parts[i] : !s->flows)
+            OXP_TRY(add_out(s, s->follow[i + 2], out[i], guard[i], &roles[i]));
     core->expected_output = SIZE_MAX;
     if (task.expected == OXP_NO_VAL) return OXP_OK;
     const oxp_shape row = without_batch(oxp_shape_at(g, task.expected), core->width);
@@ -473,6 +481,7 @@ static oxp_status compile(compile_state *s)
     s->layered = (kind->flags & OXP_METHOD_LAYER) != 0;
     s->attends = (kind->flags & OXP_METHOD_ATTENTION) != 0;
     s->flows = (kind->flags & OXP_METHOD_ATTENTION_FLOW) != 0;
+    s->crosses = (kind->flags & OXP_METHOD_ATTENTION_CROSS) != 0;
     s->at = s->layered ? set->layers : set->wrt;
     s->n_at = s->layered ? set->n_layers : set->n_wrt;
     if (!s->layered && s->n_at == 0) {

@@ -35,7 +35,9 @@ typedef enum oxp_method_flag {
     /* with ATTENTION: the maps of all layers, first block first, give one attribution, out[0] */
     OXP_METHOD_ATTENTION_FLOW = 1 << 11,
     /* scores are probabilities unless another space was asked for */
-    OXP_METHOD_PROBABILITY = 1 << 12
+    OXP_METHOD_PROBABILITY = 1 << 12,
+    /* with ATTENTION_FLOW: between sequences too, fixed queries included; the task's `parts` */
+    OXP_METHOD_ATTENTION_CROSS = 1 << 13
 } oxp_method_flag;
 
 /* How channels become a map; `channels` overrides it where a method declares that parameter. */
@@ -141,6 +143,9 @@ struct oxp_task {
     /* [n_at] to fill or leave OXP_NO_VAL: (B,...) that must not be negative where the method's
      * definition holds; a run that finds it negative fails with the method's `guard` sentence */
     oxp_val *guard;
+    /* flows may set: [n_at] the maps whose keys stand for a sequence of tokens of its own, each with
+     * its out[i]; NULL: the last alone, with out[0] */
+    const bool *parts;
     /* may be set: (B,...) whose sum is what all attributions of the item should add up to */
     oxp_val expected;
     const oxp_touch *touched; /* by oxp_task_backward */

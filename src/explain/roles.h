@@ -19,11 +19,15 @@ oxp_status oxp_layer_candidates(oxp_ctx *ctx, const oxp_graph *g, oxp_val target
 /* ---- attention (attention.c) ---- */
 
 /* The attention maps that the target depends on, in the order of computation; in ctx->scratch.
- * OXP_EINVAL when the model has none, or some that are not one matrix per head and row. */
+ * fixed_queries: also those whose queries are constants. OXP_EINVAL when the model has none, or some
+ * that are not one matrix per head and row. */
 oxp_status oxp_attention_maps(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, size_t width,
-                              oxp_val **maps, size_t *n);
+                              bool fixed_queries, oxp_val **maps, size_t *n);
+/* The product of queries and keys behind a map, and that of the map with its values. */
+oxp_status oxp_attention_parts(oxp_ctx *ctx, const oxp_graph *g, oxp_val map,
+                               const oxp_node **scores, const oxp_node **mixed);
 /* The keys of a map as tokens: how many precede the grid, and what the rest unfolds to. */
-oxp_roles oxp_attention_roles(const oxp_graph *g, oxp_val map);
+oxp_status oxp_attention_roles(oxp_ctx *ctx, const oxp_graph *g, oxp_val map, oxp_roles *out);
 /* Does v reach the target only through the first tokens (a class token)? */
 oxp_status oxp_reads_prefix(oxp_ctx *ctx, const oxp_graph *g, oxp_val target, oxp_val v,
                             bool *prefix);

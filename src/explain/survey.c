@@ -103,7 +103,7 @@ static oxp_status survey_attention(state *s, const oxp_graph *g, oxp_val target)
     oxp_val *maps;
     size_t n;
     s->ctx->error = &why;
-    const oxp_status status = oxp_attention_maps(s->ctx, g, target, 1, &maps, &n);
+    const oxp_status status = oxp_attention_maps(s->ctx, g, target, 1, true, &maps, &n);
     s->ctx->error = outer;
     if (status == OXP_OK)
         return tell_named(s, g, maps, n, &s->out->attention, &s->out->n_attention);
