@@ -2,6 +2,13 @@
 #include "exec/host.h"
 #include "exec/host_math.h"
 
+/* a - floor(a / b) b */
+static inline float floor_mod(float a, float b)
+{
+    const float r = fmodf(a, b);
+    return (r < 0.0f && b > 0.0f) || (r > 0.0f && b < 0.0f) ? r + b : r;
+}
+
 #define DEFINE_BINARY(symbol, in_type, out_type, expression)                              \
     OXP_SIMD static void bin_##symbol(const void *args, int64_t n, const void *const *in, \
                                       void *out)                                          \
@@ -22,6 +29,8 @@ DEFINE_BINARY(DIV, float, float, a / b)
 DEFINE_BINARY(POW, float, float, powf(a, b))
 DEFINE_BINARY(MIN, float, float, a <= b || isnan(a) ? a : b)
 DEFINE_BINARY(MAX, float, float, a >= b || isnan(a) ? a : b)
+DEFINE_BINARY(FMOD, float, float, fmodf(a, b))
+DEFINE_BINARY(MOD, float, float, floor_mod(a, b))
 DEFINE_BINARY(PRELU, float, float, a < 0.0f ? a * b : a)
 DEFINE_BINARY(EQ, float, unsigned char, a <= b && a >= b)
 DEFINE_BINARY(GT, float, unsigned char, a > b)
@@ -47,6 +56,8 @@ static const bin_row rows[] = {
     ROW(POW, "pow", OXP_F32),
     ROW(MIN, "min", OXP_F32),
     ROW(MAX, "max", OXP_F32),
+    ROW(FMOD, "fmod", OXP_F32),
+    ROW(MOD, "mod", OXP_F32),
     ROW(PRELU, "prelu", OXP_F32),
     ROW(EQ, "equal", OXP_F32),
     ROW(GT, "greater", OXP_F32),

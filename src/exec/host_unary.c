@@ -32,14 +32,27 @@ static inline float sign(float x)
     return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
 }
 
-/* e^x - 1 for x < 0: by its series where the difference would cancel */
-static inline float expm1_negative(float x)
+/* e^x - 1: by its series where the difference would cancel */
+static inline float exp_less_1(float x)
 {
     const float series =
         x * (1.0f +
              x * (0.5f + x * (1.66666667e-1f +
                               x * (4.16666667e-2f + x * (8.33333333e-3f + x * 1.38888889e-3f)))));
-    return x > -0.35f ? series : oxp_expf(x) - 1.0f;
+    return fabsf(x) < 0.35f ? series : oxp_expf(x) - 1.0f;
+}
+
+static inline float shrink(float x, float lambda, float bias)
+{
+    const float inside = isnan(x) ? x : 0.0f;
+    return x < -lambda ? x + bias : x > lambda ? x - bias : inside;
+}
+
+/* x / (1 + |x|); the bound makes it +-1 at the infinities */
+static inline float softsign(float x)
+{
+    const float c = clip(x, -3.0e38f, 3.0e38f);
+    return c / (1.0f + fabsf(c));
 }
 
 /* tanh(softplus(x)) = n / (n + 2), n = e^x (e^x + 2); 1 in float from x = 10 on */
@@ -71,12 +84,17 @@ DEFINE_F(LOG, oxp_logf(x))
 DEFINE_F(RECIPROCAL, 1.0f / x)
 DEFINE_F(RELU, x < 0.0f ? 0.0f : x)
 DEFINE_F(LEAKY_RELU, x < 0.0f ? a * x : x)
-DEFINE_F(ELU, x < 0.0f ? a * expm1_negative(x) : x)
+DEFINE_F(ELU, x < 0.0f ? a * exp_less_1(x) : x)
+DEFINE_F(CELU, x < 0.0f ? a * exp_less_1(x / a) : x)
+DEFINE_F(SELU, b *(x < 0.0f ? a * exp_less_1(x) : x))
 DEFINE_F(CLIP, clip(x, a, b))
 DEFINE_F(SIGMOID, oxp_sigmoidf(x))
 DEFINE_F(HARD_SIGMOID, clip(a *x + b, 0.0f, 1.0f))
 DEFINE_F(HARD_SWISH, x *clip(x *(1.0f / 6.0f) + 0.5f, 0.0f, 1.0f))
+DEFINE_F(THRESHOLDED_RELU, x <= a ? 0.0f : x)
+DEFINE_F(SHRINK, shrink(x, a, b))
 DEFINE_F(SOFTPLUS, oxp_softplusf(x))
+DEFINE_F(SOFTSIGN, softsign(x))
 DEFINE_F(TANH, oxp_tanhf(x))
 DEFINE_F(ERF, oxp_erff(x))
 DEFINE_F(GELU, x *normal_cdf(x))
@@ -89,6 +107,15 @@ DEFINE_F(ROUND, rintf(x))
 DEFINE_F(SIGN, sign(x))
 DEFINE_F(SIN, sinf(x))
 DEFINE_F(COS, cosf(x))
+DEFINE_F(TAN, tanf(x))
+DEFINE_F(ASIN, asinf(x))
+DEFINE_F(ACOS, acosf(x))
+DEFINE_F(ATAN, atanf(x))
+DEFINE_F(SINH, sinhf(x))
+DEFINE_F(COSH, coshf(x))
+DEFINE_F(ASINH, asinhf(x))
+DEFINE_F(ACOSH, acoshf(x))
+DEFINE_F(ATANH, atanhf(x))
 
 static inline float gelu_tanh_grad(float x)
 {
@@ -127,11 +154,16 @@ DEFINE_G(RECIPROCAL, -v *v)
 DEFINE_G(RELU, v > 0.0f ? 1.0f : 0.0f)
 DEFINE_G(LEAKY_RELU, v > 0.0f ? 1.0f : a)
 DEFINE_G(ELU, v < 0.0f ? a * oxp_expf(v) : 1.0f)
+DEFINE_G(CELU, v < 0.0f ? oxp_expf(v / a) : 1.0f)
+DEFINE_G(SELU, b *(v < 0.0f ? a * oxp_expf(v) : 1.0f))
 DEFINE_G(CLIP, v > a && v < b ? 1.0f : 0.0f)
 DEFINE_G(SIGMOID, v *(1.0f - v))
 DEFINE_G(HARD_SIGMOID, a *v + b > 0.0f && a * v + b < 1.0f ? a : 0.0f)
 DEFINE_G(HARD_SWISH, v <= -3.0f ? 0.0f : v >= 3.0f ? 1.0f : v * (1.0f / 3.0f) + 0.5f)
+DEFINE_G(THRESHOLDED_RELU, v > a ? 1.0f : 0.0f)
+DEFINE_G(SHRINK, v > a || v < -a ? 1.0f : 0.0f)
 DEFINE_G(SOFTPLUS, oxp_sigmoidf(v))
+DEFINE_G(SOFTSIGN, 1.0f / ((1.0f + fabsf(v)) * (1.0f + fabsf(v))))
 DEFINE_G(TANH, 1.0f - v * v)
 DEFINE_G(ERF, 1.12837917f * oxp_expf(-v * v))
 DEFINE_G(GELU, normal_cdf(v) + v * normal_pdf(v))
@@ -144,6 +176,15 @@ DEFINE_G(ROUND, 0.0f)
 DEFINE_G(SIGN, 0.0f)
 DEFINE_G(SIN, cosf(v))
 DEFINE_G(COS, -sinf(v))
+DEFINE_G(TAN, 1.0f + v * v)
+DEFINE_G(ASIN, 1.0f / sqrtf((1.0f - v) * (1.0f + v)))
+DEFINE_G(ACOS, -1.0f / sqrtf((1.0f - v) * (1.0f + v)))
+DEFINE_G(ATAN, 1.0f / (1.0f + v * v))
+DEFINE_G(SINH, coshf(v))
+DEFINE_G(COSH, sinhf(v))
+DEFINE_G(ASINH, 1.0f / sqrtf(v * v + 1.0f))
+DEFINE_G(ACOSH, 1.0f / sqrtf((v - 1.0f) * (v + 1.0f)))
+DEFINE_G(ATANH, 1.0f / ((1.0f - v) * (1.0f + v)))
 
 /* ---- loops ---- */
 

@@ -92,6 +92,10 @@ static oxp_val closeness(const oxp_rule_context *rc, bool *smooth)
     case OXP_FN_GELU_TANH:
     case OXP_FN_SILU:
     case OXP_FN_MISH:
+    case OXP_FN_ATAN:
+    case OXP_FN_SINH:
+    case OXP_FN_COSH:
+    case OXP_FN_ASINH:
         return oxp_b_scalar(b, 1e-3);
     case OXP_FN_SQRT:
     case OXP_FN_LOG:

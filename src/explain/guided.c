@@ -4,8 +4,8 @@
  *   deconvnet  dx = max(dy, 0)                      (Zeiler, Fergus 2014)
  *
  * Deconvnet ignores the forward mask. Rectifiers are the activations that let positive inputs
- * through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, GELU, SiLU, HardSwish,
- * Mish, Softplus (which has no mask of its own). t = 0. HardSigmoid, Sigmoid and gates are not
+ * through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, Celu, Selu, GELU, SiLU,
+ * HardSwish, Mish, Softplus (which has no mask of its own); t = 0. ThresholdedRelu: t = alpha. HardSigmoid, Sigmoid and gates are not
  * rectifiers. */
 #include "explain/method.h"
 
@@ -31,6 +31,9 @@ static bool is_rectifier(const oxp_rule_context *rc)
     case OXP_FN_RELU:
     case OXP_FN_LEAKY_RELU:
     case OXP_FN_ELU:
+    case OXP_FN_CELU:
+    case OXP_FN_SELU:
+    case OXP_FN_THRESHOLDED_RELU:
     case OXP_FN_GELU:
     case OXP_FN_GELU_TANH:
     case OXP_FN_SILU:
@@ -68,8 +71,9 @@ static oxp_status apply_guided(oxp_rule_context *rc)
     bool wants[2] = {rc->grad->wants[0], false};
     oxp_grad own = {b, rc->node, guided_dy, wants, rc->grad->dx};
     OXP_TRY(rc->node->op->grad(&own));
-    /* Clip' is 0 below 0 already; Softplus has no mask */
-    if (fn == OXP_FN_CLIP || fn == OXP_FN_SOFTPLUS) return b->status;
+    /* Clip' is 0 below 0 already, ThresholdedRelu' below t; Softplus has no mask */
+    if (fn == OXP_FN_CLIP || fn == OXP_FN_THRESHOLDED_RELU || fn == OXP_FN_SOFTPLUS)
+        return b->status;
     const oxp_val zero = oxp_b_scalar(b, 0.0);
     rc->grad->dx[0] =
         oxp_b_where(b, oxp_b_greater(b, rc->node->in[0], zero), rc->grad->dx[0], zero);

@@ -287,12 +287,19 @@ static bool is_activation(const oxp_rule_context *rc)
     case OXP_FN_RELU:
     case OXP_FN_LEAKY_RELU:
     case OXP_FN_ELU:
+    case OXP_FN_CELU:
+    case OXP_FN_SELU:
+    case OXP_FN_THRESHOLDED_RELU:
+    case OXP_FN_SHRINK:
     case OXP_FN_CLIP:
     case OXP_FN_SIGMOID:
     case OXP_FN_HARD_SIGMOID:
     case OXP_FN_HARD_SWISH:
     case OXP_FN_SOFTPLUS:
+    case OXP_FN_SOFTSIGN:
     case OXP_FN_TANH:
+    case OXP_FN_ATAN:
+    case OXP_FN_ASINH:
     case OXP_FN_GELU:
     case OXP_FN_GELU_TANH:
     case OXP_FN_SILU:
@@ -315,7 +322,7 @@ static bool is_transparent(const oxp_rule_context *rc)
     const oxp_op *op = rc->node->op;
     return (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) || op == &oxp_op_MaxPool ||
            op == &oxp_op_GlobalMaxPool || op == &oxp_op_ReduceMax || op == &oxp_op_Max ||
-           op == &oxp_op_Min || op == &oxp_op_Where || op == &oxp_op_Pad;
+           op == &oxp_op_Min || op == &oxp_op_Where || op == &oxp_op_Pad || op == &oxp_op_ReduceMin;
 }
 
 static oxp_status apply_gradient(oxp_rule_context *rc)

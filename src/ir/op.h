@@ -38,7 +38,11 @@ typedef enum oxp_op_flag {
     /* never evaluated at specialisation even when all inputs are constant */
     OXP_OP_NO_FOLD = 1 << 7,
     /* linear in its first input, up to a constant, as long as that alone varies */
-    OXP_OP_LINEAR = 1 << 8
+    OXP_OP_LINEAR = 1 << 8,
+    /* depends on the shapes of its inputs only: always evaluated at specialisation */
+    OXP_OP_OF_SHAPE = 1 << 9,
+    /* its const_in may vary too: then they stay inputs, and the node is expanded where it stands */
+    OXP_OP_MAY_VARY = 1 << 10
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

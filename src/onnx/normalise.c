@@ -53,6 +53,25 @@ static void resize_is_upsample(oxp_form *form)
     form->op = &oxp_op_Upsample;
 }
 
+/* ONNX has names now for composites that exporters used to spell in primitives: they become ours. */
+static void gelu_is_ours(oxp_form *form)
+{
+    const oxp_attr *approximate = find(form, "approximate");
+    const bool tanh = approximate && strcmp(approximate->s, "tanh") == 0;
+    form->op = tanh ? &oxp_op__GeluTanh : &oxp_op__Gelu;
+    drop(form, "approximate");
+}
+
+static void mish_is_ours(oxp_form *form)
+{
+    form->op = &oxp_op__Mish;
+}
+
+static void swish_is_ours(oxp_form *form)
+{
+    form->op = &oxp_op__Silu;
+}
+
 void oxp_normalise(oxp_form *form)
 {
     static const struct {
@@ -62,7 +81,9 @@ void oxp_normalise(oxp_form *form)
     } rules[] = {
         {"Softmax", 1, 12, softmax_over_rest},    {"Softmax", 13, 99, softmax_over_axis},
         {"LogSoftmax", 1, 12, softmax_over_rest}, {"LogSoftmax", 13, 99, softmax_over_axis},
-        {"Resize", 10, 10, resize_is_upsample},
+        {"Hardmax", 1, 12, softmax_over_rest},    {"Hardmax", 13, 99, softmax_over_axis},
+        {"Resize", 10, 10, resize_is_upsample},   {"Gelu", 20, 99, gelu_is_ours},
+        {"Mish", 18, 99, mish_is_ours},           {"Swish", 24, 99, swish_is_ours},
     };
     for (size_t i = 0; i < OXP_COUNT(rules); i++)
         if (form->opset >= rules[i].from && form->opset <= rules[i].to &&

@@ -30,8 +30,7 @@ static const oxp_value *value(const oxp_build *b, oxp_val v)
 static bool foldable(const oxp_build *b, const oxp_op *op, const oxp_val *in, size_t n_in)
 {
     if (!b->fold || !op->ref || (op->flags & OXP_OP_NO_FOLD)) return false;
-    if (op == &oxp_op_Shape || op == &oxp_op_Size)
-        return true; /* depend on the shape of their input only */
+    if (op->flags & OXP_OP_OF_SHAPE) return true;
     for (size_t i = 0; i < n_in; i++)
         if (in[i] != OXP_NO_VAL && value(b, in[i])->kind != OXP_VALUE_CONST) return false;
     return true;

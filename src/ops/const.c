@@ -10,8 +10,7 @@
 
 /* ---- Cast ---- */
 
-/* The kind of graph value that an ONNX type becomes; NONE: not a number. */
-static oxp_dtype kind_of(int64_t onnx_type)
+oxp_dtype oxp_dtype_of_onnx(int64_t onnx_type)
 {
     if (onnx_type <= 0 || onnx_type > OXP_BF16 || oxp_dtype_size((oxp_dtype)onnx_type) == 0)
         return OXP_DTYPE_NONE;
@@ -22,10 +21,10 @@ static oxp_dtype kind_of(int64_t onnx_type)
 static oxp_status cast_infer(oxp_infer *inf)
 {
     const int64_t to = oxp_attr_int(inf->node, "to", 0);
-    OXP_FAIL_IF(inf->ctx, kind_of(to) == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
+    OXP_FAIL_IF(inf->ctx, oxp_dtype_of_onnx(to) == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
                 "Cast '%s' to type %lld: only numbers and bool are supported", inf->node->origin,
                 (long long)to);
-    return oxp_infer_out(inf, 0, kind_of(to), oxp_infer_shape(inf, 0));
+    return oxp_infer_out(inf, 0, oxp_dtype_of_onnx(to), oxp_infer_shape(inf, 0));
 }
 
 /* dx = dy between floats; integers and booleans have no gradient */
@@ -64,7 +63,9 @@ static oxp_status cast_ref(const oxp_call *call)
     const oxp_dtype to = (oxp_dtype)oxp_attr_int(call->node, "to", 0);
     for (int64_t i = 0; i < n; i++) {
         const double x = call->in[0][i];
-        call->out[0][i] = to == OXP_BOOL ? x != 0.0 : kind_of(to) == OXP_F32 ? x : wrap(x, to);
+        call->out[0][i] = to == OXP_BOOL                     ? x != 0.0
+                          : oxp_dtype_of_onnx(to) == OXP_F32 ? x
+                                                             : wrap(x, to);
     }
     return OXP_OK;
 }
@@ -78,6 +79,31 @@ static oxp_status cast_lower(oxp_lower *lw, const oxp_node *node)
     if (oxp_value_of(g, x)->dtype == oxp_value_of(g, y)->dtype && widens)
         return oxp_lower_alias(lw, y, x, oxp_lower_place(lw, x));
     return widens ? oxp_lower_cast(lw, x, y) : oxp_lower_by_ref(lw, node);
+}
+
+/* ---- CastLike: to the kind of the second input. Import writes Cast wherever the file's type is known
+ * to it; what is left has no narrow integer to wrap into. ---- */
+
+static oxp_status cast_like_infer(oxp_infer *inf)
+{
+    return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 1), oxp_infer_shape(inf, 0));
+}
+
+static oxp_status cast_like_ref(const oxp_call *call)
+{
+    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    const oxp_dtype to = call->out_dtype[0];
+    for (int64_t i = 0; i < n; i++) {
+        const double x = call->in[0][i];
+        call->out[0][i] = to == OXP_BOOL ? x != 0.0 : to == OXP_F32 ? x : wrap(x, to);
+    }
+    return OXP_OK;
+}
+
+static oxp_status cast_like_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
+{
+    out[0] = oxp_b_cast(b, node->in[0], oxp_value_of(b->g, node->in[1])->dtype);
+    return b->status;
 }
 
 /* ---- ConstantOfShape: a tensor of one number; its shape has become the attribute `shape` ---- */
@@ -94,7 +120,7 @@ static oxp_status fill_infer(oxp_infer *inf)
     for (size_t i = 0; i < n; i++)
         OXP_FAIL_IF(inf->ctx, dims[i] < 0, OXP_EINVAL, "ConstantOfShape '%s' has a negative axis",
                     inf->node->origin);
-    const oxp_dtype dtype = value ? kind_of(value->t->dtype) : OXP_F32;
+    const oxp_dtype dtype = value ? oxp_dtype_of_onnx(value->t->dtype) : OXP_F32;
     OXP_FAIL_IF(
         inf->ctx, dtype == OXP_DTYPE_NONE || (value && oxp_shape_elements(&value->t->shape) != 1),
         OXP_EINVAL, "ConstantOfShape '%s' expects one number as its value", inf->node->origin);
@@ -162,7 +188,10 @@ static oxp_status range_ref(const oxp_call *call)
 
 /* clang-format off */
 static const oxp_attr_spec cast_attrs[] = { /* all types but strings and complex numbers */
-    {"to", OXP_ATTR_INT, "1,2,3,4,5,6,7,9,10,11,12,13,16"}, {NULL, 0, NULL}};
+    {"to", OXP_ATTR_INT, "1,2,3,4,5,6,7,9,10,11,12,13,16"}, {"saturate", OXP_ATTR_INT, NULL},
+    {"round_mode", OXP_ATTR_STRING, NULL}, {NULL, 0, NULL}};
+static const oxp_attr_spec cast_like_attrs[] = { /* both are for 8-bit floats */
+    {"saturate", OXP_ATTR_INT, NULL}, {"round_mode", OXP_ATTR_STRING, NULL}, {NULL, 0, NULL}};
 static const oxp_attr_spec fill_attrs[] = {
     {"value", OXP_ATTR_TENSOR, NULL}, {"shape", OXP_ATTR_INTS, NULL}, {NULL, 0, NULL}};
 static const oxp_const_in fill_const_in[] = {{0, "shape", OXP_ATTR_INTS}, {0, NULL, 0}};
@@ -171,6 +200,11 @@ const oxp_op oxp_op_Cast = {
     .name = "Cast", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_ELEMENTWISE | OXP_OP_IDENTITY, .attrs = cast_attrs,
     .infer = cast_infer, .grad = cast_grad, .ref = cast_ref, .lower = cast_lower};
+
+const oxp_op oxp_op_CastLike = {
+    .name = "CastLike", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 15,
+    .flags = OXP_OP_COMPOSITE, .attrs = cast_like_attrs, .infer = cast_like_infer, .ref = cast_like_ref,
+    .expand = cast_like_expand};
 
 const oxp_op oxp_op_ConstantOfShape = {
     .name = "ConstantOfShape", .min_in = 0, .max_in = 1, .min_out = 1, .max_out = 1, .since = 9,

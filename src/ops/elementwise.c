@@ -134,6 +134,19 @@ static oxp_status div_grad(oxp_grad *g)
     return b->status;
 }
 
+/* y = a - q b, q = a / b rounded down or towards zero:  da = dy, db = -q dy */
+static oxp_status mod_grad(oxp_grad *g)
+{
+    oxp_build *b = g->b;
+    if (wants(g, 0)) g->dx[0] = g->dy[0];
+    if (wants(g, 1)) {
+        const oxp_val multiple = oxp_b_sub(b, g->node->out[0], g->node->in[0]);
+        const oxp_val q = oxp_b_unary(b, &oxp_op_Round, oxp_b_div(b, multiple, g->node->in[1]));
+        g->dx[1] = oxp_b_mul(b, g->dy[0], q);
+    }
+    return b->status;
+}
+
 /* The one number that a constant holds. */
 static bool constant_number(const oxp_graph *g, oxp_val v, double *number)
 {
@@ -252,13 +265,29 @@ static void truncate_ints(const oxp_call *call)
     for (int64_t i = 0; i < n; i++) call->out[0][i] = trunc(call->out[0][i]);
 }
 
-static oxp_status div_ref(const oxp_call *call)
+static oxp_status check_divisors(const oxp_call *call)
 {
     const int64_t n = oxp_shape_elements(&call->in_shape[1]);
-    if (call->in_dtype[1] == OXP_I64)
-        for (int64_t i = 0; i < n; i++)
-            OXP_FAIL_IF(call->ctx, call->in[1][i] == 0.0, OXP_EINVAL,
-                        "Div '%s' divides an integer by zero", call->node->origin);
+    for (int64_t i = 0; call->in_dtype[1] == OXP_I64 && i < n; i++)
+        OXP_FAIL_IF(call->ctx, call->in[1][i] == 0.0, OXP_EINVAL,
+                    "%s '%s' divides an integer by zero", call->node->op->name, call->node->origin);
+    return OXP_OK;
+}
+
+static oxp_bin mod_bin(const oxp_node *node)
+{
+    return oxp_attr_int(node, "fmod", 0) != 0 ? OXP_BIN_FMOD : OXP_BIN_MOD;
+}
+
+static oxp_status mod_ref(const oxp_call *call)
+{
+    OXP_TRY(check_divisors(call));
+    return oxp_ref_binary(call, mod_bin(call->node));
+}
+
+static oxp_status div_ref(const oxp_call *call)
+{
+    OXP_TRY(check_divisors(call));
     OXP_TRY(oxp_ref_binary(call, OXP_BIN_DIV));
     truncate_ints(call);
     return OXP_OK;
@@ -311,6 +340,7 @@ static oxp_status add_lower(oxp_lower *lw, const oxp_node *n) { return lower_bin
 static oxp_status sub_lower(oxp_lower *lw, const oxp_node *n) { return lower_binary(lw, n, OXP_BIN_SUB); }
 static oxp_status mul_lower(oxp_lower *lw, const oxp_node *n) { return lower_binary(lw, n, OXP_BIN_MUL); }
 static oxp_status div_lower(oxp_lower *lw, const oxp_node *n) { return lower_binary(lw, n, OXP_BIN_DIV); }
+static oxp_status mod_lower(oxp_lower *lw, const oxp_node *n) { return lower_binary(lw, n, mod_bin(n)); }
 static oxp_status prelu_lower(oxp_lower *lw, const oxp_node *n) { return lower_binary(lw, n, OXP_BIN_PRELU); }
 /* clang-format on */
 
@@ -377,11 +407,13 @@ static oxp_status mean_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 /* ---- descriptors ---- */
 
 /* clang-format off */
-#define BINARY(symbol, inf, lower_case)                                                                                \
+static const oxp_attr_spec mod_attrs[] = {{"fmod", OXP_ATTR_INT, "0,1"}, {NULL, 0, NULL}};
+
+#define BINARY(symbol, inf, lower_case, ...)                                                                           \
     const oxp_op oxp_op_##symbol = {                                                                                   \
-        .name = #symbol, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1,                             \
+        .name = #symbol, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,                                         \
         .flags = OXP_OP_ELEMENTWISE, .infer = inf, .grad = lower_case##_grad, .ref = lower_case##_ref,                 \
-        .lower = lower_case##_lower}
+        .lower = lower_case##_lower, __VA_ARGS__}
 #define CHAIN(symbol, lower_case, rule)                                                                                \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = 1, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1, .since = 1,                  \
@@ -389,12 +421,13 @@ static oxp_status mean_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
         .lower = lower_case##_lower}
 #define add_grad sum_grad /* two terms */
 
-BINARY(Add, infer_arithmetic, add);
-BINARY(Sub, infer_arithmetic, sub);
-BINARY(Mul, infer_arithmetic, mul);
-BINARY(Div, infer_arithmetic, div);
-BINARY(Pow, infer_pow, pow);
-BINARY(PRelu, infer_prelu, prelu);
+BINARY(Add, infer_arithmetic, add, .since = 1);
+BINARY(Sub, infer_arithmetic, sub, .since = 1);
+BINARY(Mul, infer_arithmetic, mul, .since = 1);
+BINARY(Div, infer_arithmetic, div, .since = 1);
+BINARY(Mod, infer_arithmetic, mod, .since = 10, .attrs = mod_attrs);
+BINARY(Pow, infer_pow, pow, .since = 1);
+BINARY(PRelu, infer_prelu, prelu, .since = 1);
 CHAIN(Min, min, extremum_grad);
 CHAIN(Max, max, extremum_grad);
 CHAIN(Sum, sum, sum_grad);

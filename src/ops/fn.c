@@ -62,6 +62,20 @@ static double clip(double x, double lo, double hi)
     return raised > hi ? hi : raised;
 }
 
+/* NaN passes. */
+static double shrink(double x, double lambda, double bias)
+{
+    if (x < -lambda) return x + bias;
+    if (x > lambda) return x - bias;
+    return isnan(x) ? x : 0.0;
+}
+
+/* +-1 at the infinities */
+static double softsign(double x)
+{
+    return isinf(x) ? copysign(1.0, x) : x / (1.0 + fabs(x));
+}
+
 /* Phi(x), the normal distribution function */
 static double normal_cdf(double x)
 {
@@ -102,11 +116,16 @@ double oxp_fn_eval(oxp_fn fn, double alpha, double beta, double x)
     case OXP_FN_RELU: return x < 0.0 ? 0.0 : x;
     case OXP_FN_LEAKY_RELU: return x < 0.0 ? alpha * x : x;
     case OXP_FN_ELU: return x < 0.0 ? alpha * expm1(x) : x;
+    case OXP_FN_CELU: return x < 0.0 ? alpha * expm1(x / alpha) : x;
+    case OXP_FN_SELU: return beta * (x < 0.0 ? alpha * expm1(x) : x);
     case OXP_FN_CLIP: return clip(x, alpha, beta);
     case OXP_FN_SIGMOID: return sigmoid(x);
     case OXP_FN_HARD_SIGMOID: return clip(alpha * x + beta, 0.0, 1.0);
     case OXP_FN_HARD_SWISH: return x * clip(x / 6.0 + 0.5, 0.0, 1.0);
+    case OXP_FN_THRESHOLDED_RELU: return x <= alpha ? 0.0 : x;
+    case OXP_FN_SHRINK: return shrink(x, alpha, beta);
     case OXP_FN_SOFTPLUS: return softplus(x);
+    case OXP_FN_SOFTSIGN: return softsign(x);
     case OXP_FN_TANH: return tanh(x);
     case OXP_FN_ERF: return erf(x);
     case OXP_FN_GELU: return x * normal_cdf(x);
@@ -119,6 +138,15 @@ double oxp_fn_eval(oxp_fn fn, double alpha, double beta, double x)
     case OXP_FN_SIGN: return sign(x);
     case OXP_FN_SIN: return sin(x);
     case OXP_FN_COS: return cos(x);
+    case OXP_FN_TAN: return tan(x);
+    case OXP_FN_ASIN: return asin(x);
+    case OXP_FN_ACOS: return acos(x);
+    case OXP_FN_ATAN: return atan(x);
+    case OXP_FN_SINH: return sinh(x);
+    case OXP_FN_COSH: return cosh(x);
+    case OXP_FN_ASINH: return asinh(x);
+    case OXP_FN_ACOSH: return acosh(x);
+    case OXP_FN_ATANH: return atanh(x);
     case OXP_FN_NONE:
     case OXP_FN_COUNT: break;
     }
@@ -161,11 +189,16 @@ double oxp_fn_grad(oxp_fn fn, double alpha, double beta, double v)
     case OXP_FN_RELU: return v > 0.0 ? 1.0 : 0.0;
     case OXP_FN_LEAKY_RELU: return v > 0.0 ? 1.0 : alpha;
     case OXP_FN_ELU: return v < 0.0 ? alpha * exp(v) : 1.0;
+    case OXP_FN_CELU: return v < 0.0 ? exp(v / alpha) : 1.0;
+    case OXP_FN_SELU: return beta * (v < 0.0 ? alpha * exp(v) : 1.0);
     case OXP_FN_CLIP: return v > alpha && v < beta ? 1.0 : 0.0;
     case OXP_FN_SIGMOID: return v * (1.0 - v);
     case OXP_FN_HARD_SIGMOID: return alpha * v + beta > 0.0 && alpha * v + beta < 1.0 ? alpha : 0.0;
     case OXP_FN_HARD_SWISH: return v <= -3.0 ? 0.0 : v >= 3.0 ? 1.0 : v / 3.0 + 0.5;
+    case OXP_FN_THRESHOLDED_RELU: return v > alpha ? 1.0 : 0.0;
+    case OXP_FN_SHRINK: return v > alpha || v < -alpha ? 1.0 : 0.0;
     case OXP_FN_SOFTPLUS: return sigmoid(v);
+    case OXP_FN_SOFTSIGN: return 1.0 / ((1.0 + fabs(v)) * (1.0 + fabs(v)));
     case OXP_FN_TANH: return 1.0 - v * v;
     case OXP_FN_ERF: return TWO_OVER_SQRT_PI * exp(-v * v);
     case OXP_FN_GELU: return normal_cdf(v) + v * normal_pdf(v);
@@ -174,6 +207,15 @@ double oxp_fn_grad(oxp_fn fn, double alpha, double beta, double v)
     case OXP_FN_MISH: return mish_grad(v);
     case OXP_FN_SIN: return cos(v);
     case OXP_FN_COS: return -sin(v);
+    case OXP_FN_TAN: return 1.0 + v * v;
+    case OXP_FN_ASIN: return 1.0 / sqrt((1.0 - v) * (1.0 + v));
+    case OXP_FN_ACOS: return -1.0 / sqrt((1.0 - v) * (1.0 + v));
+    case OXP_FN_ATAN: return 1.0 / (1.0 + v * v);
+    case OXP_FN_SINH: return cosh(v);
+    case OXP_FN_COSH: return sinh(v);
+    case OXP_FN_ASINH: return 1.0 / sqrt(v * v + 1.0);
+    case OXP_FN_ACOSH: return 1.0 / sqrt((v - 1.0) * (v + 1.0));
+    case OXP_FN_ATANH: return 1.0 / ((1.0 - v) * (1.0 + v));
     case OXP_FN_FLOOR:
     case OXP_FN_CEIL:
     case OXP_FN_ROUND:
@@ -181,6 +223,13 @@ double oxp_fn_grad(oxp_fn fn, double alpha, double beta, double v)
     case OXP_FN_COUNT: break;
     }
     return 0.0; /* piecewise constant */
+}
+
+/* a - floor(a / b) b */
+static double floor_mod(double a, double b)
+{
+    const double r = fmod(a, b);
+    return (r < 0.0 && b > 0.0) || (r > 0.0 && b < 0.0) ? r + b : r;
 }
 
 double oxp_bin_eval(oxp_bin bin, double a, double b)
@@ -194,6 +243,8 @@ double oxp_bin_eval(oxp_bin bin, double a, double b)
     case OXP_BIN_POW: return pow(a, b);
     case OXP_BIN_MIN: return isnan(a) || a <= b ? a : b;
     case OXP_BIN_MAX: return isnan(a) || a >= b ? a : b;
+    case OXP_BIN_FMOD: return fmod(a, b);
+    case OXP_BIN_MOD: return floor_mod(a, b);
     case OXP_BIN_PRELU: return a < 0.0 ? a * b : a;
     case OXP_BIN_EQ: return a <= b && a >= b;
     case OXP_BIN_GT: return a > b;

@@ -32,6 +32,9 @@ bool oxp_node_all_float(const oxp_graph *g, const oxp_node *node);
 /* ref of a broadcasting operator of two inputs (elementwise.c). */
 oxp_status oxp_ref_binary(const oxp_call *call, oxp_bin bin);
 
+/* The kind of graph value that an ONNX type becomes; NONE: not a number (const.c). */
+oxp_dtype oxp_dtype_of_onnx(int64_t onnx_type);
+
 /* A shape attribute of at most OXP_MAX_RANK axes, as infer has checked. */
 oxp_shape oxp_node_shape(const oxp_node *node, const char *attr);
 

@@ -431,9 +431,11 @@ const oxp_op oxp_op_Dropout = {
     .flags = OXP_OP_IDENTITY, .attrs = dropout_attrs, .const_in = dropout_in,
     .infer = infer_dropout, .grad = grad_pass, .ref = ref_dropout, .lower = lower_identity};
 const oxp_op oxp_op_Shape = {
-    .name = "Shape", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE,
+    .name = "Shape", ONE_IN_ONE_OUT, .since = 1,
+    .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE,
     .attrs = shape_attrs, .infer = infer_shape, .ref = ref_shape, .lower = oxp_lower_by_ref};
 const oxp_op oxp_op_Size = {
-    .name = "Size", ONE_IN_ONE_OUT, .since = 1, .flags = OXP_OP_NOT_DIFFERENTIABLE,
+    .name = "Size", ONE_IN_ONE_OUT, .since = 1,
+    .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE,
     .infer = infer_size, .ref = ref_size, .lower = oxp_lower_by_ref};
 /* clang-format on */

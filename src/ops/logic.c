@@ -1,10 +1,12 @@
-/* logic.c - comparisons and boolean algebra, broadcasting as ONNX does. None of them has a
- * gradient.
+/* logic.c - comparisons and boolean algebra, broadcasting as ONNX does, and the questions whether a
+ * number is NaN or infinite. None of them has a gradient.
  *
  * Comparisons of floats and logic on booleans are vector loops; comparisons of integers, which
  * are small shape arithmetic, are evaluated by `ref`. NaN compares false. */
 #include "ops/infer.h"
 #include "ops/lower.h"
+
+#include <math.h>
 
 /* The operands are of one kind; `kind` is required unless NONE. */
 static oxp_status infer_pair(oxp_infer *inf, oxp_dtype kind)
@@ -39,6 +41,29 @@ static oxp_status not_ref(const oxp_call *call)
 {
     const int64_t n = oxp_shape_elements(&call->out_shape[0]);
     for (int64_t i = 0; i < n; i++) call->out[0][i] = call->in[0][i] == 0.0;
+    return OXP_OK;
+}
+
+static oxp_status infer_kind_of_float(oxp_infer *inf)
+{
+    OXP_TRY(oxp_infer_float(inf, 0));
+    return oxp_infer_compare(inf);
+}
+
+static oxp_status is_nan_ref(const oxp_call *call)
+{
+    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    for (int64_t i = 0; i < n; i++) call->out[0][i] = isnan(call->in[0][i]);
+    return OXP_OK;
+}
+
+static oxp_status is_inf_ref(const oxp_call *call)
+{
+    const bool low = oxp_attr_int(call->node, "detect_negative", 1) != 0;
+    const bool high = oxp_attr_int(call->node, "detect_positive", 1) != 0;
+    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    for (int64_t i = 0; i < n; i++)
+        call->out[0][i] = isinf(call->in[0][i]) && (call->in[0][i] < 0.0 ? low : high);
     return OXP_OK;
 }
 
@@ -77,4 +102,16 @@ const oxp_op oxp_op_Not = {
     .name = "Not", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE,
     .infer = infer_not, .ref = not_ref, .lower = oxp_lower_by_ref};
+
+static const oxp_attr_spec is_inf_attrs[] = {
+    {"detect_negative", OXP_ATTR_INT, NULL}, {"detect_positive", OXP_ATTR_INT, NULL}, {NULL, 0, NULL}};
+
+const oxp_op oxp_op_IsNaN = {
+    .name = "IsNaN", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 9,
+    .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE,
+    .infer = infer_kind_of_float, .ref = is_nan_ref, .lower = oxp_lower_by_ref};
+const oxp_op oxp_op_IsInf = {
+    .name = "IsInf", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 10,
+    .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE, .attrs = is_inf_attrs,
+    .infer = infer_kind_of_float, .ref = is_inf_ref, .lower = oxp_lower_by_ref};
 /* clang-format on */

@@ -153,6 +153,10 @@ typedef enum oxp_reduce {
 oxp_status oxp_lower_reduce(oxp_lower *lw, oxp_reduce kind, uint32_t axis_mask, oxp_val x,
                             oxp_val y);
 
+/* Running sums along axis; exclusive: without the element itself, reverse: from the end. */
+oxp_status oxp_lower_cumsum(oxp_lower *lw, int axis, bool exclusive, bool reverse, oxp_val x,
+                            oxp_val y);
+
 /* Per logical axis: which input cells an output cell reads, and their weights. */
 typedef struct oxp_resize {
     int rank;

@@ -1,8 +1,8 @@
-/* reduce.c - reductions over axes, and the index of the extremum along one axis.
+/* reduce.c - reductions over axes.
  *
  * Axes come as the attribute `axes` (older opsets) or as a constant input that specialisation
- * turns into it; none means all, unless noop_with_empty_axes. ReduceL2 and ReduceSumSquare are
- * composites. Pinned: the gradient of ReduceMax and ReduceMin is split equally among ties; that
+ * turns into it; none means all, unless noop_with_empty_axes: then each element is a group of its own.
+ * The norms, ReduceLogSum and ReduceLogSumExp are composites. Pinned: the gradient of ReduceMax and ReduceMin is split equally among ties; that
  * of ReduceL2 at the zero vector is zero. */
 #include "ops/infer.h"
 #include "ops/lower.h"
@@ -52,16 +52,22 @@ static oxp_status read_reduction(oxp_ctx *ctx, const oxp_node *node, const oxp_s
     return OXP_OK;
 }
 
-static oxp_status infer_reduce(oxp_infer *inf)
+/* Also of booleans: the largest says whether any is true, the smallest whether all are. */
+static oxp_status infer_extremum(oxp_infer *inf)
 {
     reduction r;
-    OXP_FAIL_IF(inf->ctx, oxp_infer_dtype(inf, 0) == OXP_BOOL, OXP_EINVAL,
-                "%s '%s' expects numbers, found bool", inf->node->op->name, inf->node->origin);
     OXP_TRY(read_reduction(inf->ctx, inf->node, oxp_infer_shape(inf, 0), &r));
     return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &r.out);
 }
 
-static oxp_status infer_l2(oxp_infer *inf)
+static oxp_status infer_reduce(oxp_infer *inf)
+{
+    OXP_FAIL_IF(inf->ctx, oxp_infer_dtype(inf, 0) == OXP_BOOL, OXP_EINVAL,
+                "%s '%s' expects numbers, found bool", inf->node->op->name, inf->node->origin);
+    return infer_extremum(inf);
+}
+
+static oxp_status infer_reduce_float(oxp_infer *inf)
 {
     OXP_TRY(oxp_infer_float(inf, 0));
     return infer_reduce(inf);
@@ -171,6 +177,43 @@ static oxp_status l2_grad(oxp_grad *g)
     return b->status;
 }
 
+/* y = sum_i |x_i|:  dx_i = sign(x_i) dy */
+static oxp_status l1_grad(oxp_grad *g)
+{
+    reduction r;
+    oxp_val dy;
+    if (begin(g, &r, &dy))
+        g->dx[0] = oxp_b_mul(g->b, oxp_b_unary(g->b, &oxp_op_Sign, g->node->in[0]), dy);
+    return g->b->status;
+}
+
+/* y = log sum_i x_i:  dx_i = dy / sum_i x_i */
+static oxp_status log_sum_grad(oxp_grad *g)
+{
+    oxp_build *b = g->b;
+    reduction r;
+    oxp_val dy;
+    if (begin(g, &r, &dy)) {
+        const oxp_val sum = oxp_b_reduce_sum(b, g->node->in[0], r.axes, r.n, true);
+        g->dx[0] = oxp_b_expand(b, oxp_b_div(b, dy, sum), x_shape(g));
+    }
+    return b->status;
+}
+
+/* y = log sum_i e^(x_i):  dx_i = e^(x_i - y) dy */
+static oxp_status log_sum_exp_grad(oxp_grad *g)
+{
+    oxp_build *b = g->b;
+    reduction r;
+    oxp_val dy;
+    if (begin(g, &r, &dy)) {
+        const oxp_val y = oxp_b_reshape(b, g->node->out[0], &r.kept);
+        const oxp_val share = oxp_b_unary(b, &oxp_op_Exp, oxp_b_sub(b, g->node->in[0], y));
+        g->dx[0] = oxp_b_mul(b, share, dy);
+    }
+    return b->status;
+}
+
 /* ---- references ---- */
 
 /* out = start, then out <- step(out, x) over the elements that fall on it. */
@@ -210,6 +253,11 @@ static double add_square(double acc, double x)
     return acc + x * x;
 }
 
+static double add_size(double acc, double x)
+{
+    return acc + fabs(x);
+}
+
 static oxp_status sum_ref(const oxp_call *call)
 {
     reduction r;
@@ -222,16 +270,19 @@ static oxp_status prod_ref(const oxp_call *call)
     return ref_fold(call, 1.0, multiply, &r);
 }
 
+/* Of nothing: the least number there is, false for booleans. */
 static oxp_status max_ref(const oxp_call *call)
 {
     reduction r;
-    return ref_fold(call, -(double)INFINITY, larger, &r);
+    const bool logic = call->out_dtype[0] == OXP_BOOL;
+    return ref_fold(call, logic ? 0.0 : -(double)INFINITY, larger, &r);
 }
 
 static oxp_status min_ref(const oxp_call *call)
 {
     reduction r;
-    return ref_fold(call, (double)INFINITY, smaller, &r);
+    const bool logic = call->out_dtype[0] == OXP_BOOL;
+    return ref_fold(call, logic ? 1.0 : (double)INFINITY, smaller, &r);
 }
 
 static oxp_status sum_square_ref(const oxp_call *call)
@@ -252,13 +303,44 @@ static oxp_status mean_ref(const oxp_call *call)
     return OXP_OK;
 }
 
-static oxp_status l2_ref(const oxp_call *call)
+/* A fold, then a function of each result. */
+static oxp_status ref_fold_then(const oxp_call *call, double (*step)(double, double),
+                                double (*last)(double))
 {
     reduction r;
-    OXP_TRY(ref_fold(call, 0.0, add_square, &r));
+    OXP_TRY(ref_fold(call, 0.0, step, &r));
     const int64_t n = oxp_shape_elements(&call->out_shape[0]);
-    for (int64_t i = 0; i < n; i++) call->out[0][i] = sqrt(call->out[0][i]);
+    for (int64_t i = 0; i < n; i++) call->out[0][i] = last(call->out[0][i]);
     return OXP_OK;
+}
+
+static oxp_status l1_ref(const oxp_call *call)
+{
+    reduction r;
+    return ref_fold(call, 0.0, add_size, &r);
+}
+
+static oxp_status l2_ref(const oxp_call *call)
+{
+    return ref_fold_then(call, add_square, sqrt);
+}
+
+static oxp_status log_sum_ref(const oxp_call *call)
+{
+    return ref_fold_then(call, add, log);
+}
+
+/* log(e^acc + e^x), the sum so far kept as its logarithm */
+static double add_exponential(double acc, double x)
+{
+    const double high = larger(acc, x), low = smaller(acc, x);
+    return isinf(high) ? high : high + log1p(exp(low - high));
+}
+
+static oxp_status log_sum_exp_ref(const oxp_call *call)
+{
+    reduction r;
+    return ref_fold(call, -(double)INFINITY, add_exponential, &r);
 }
 
 /* ---- lowering and expansions ---- */
@@ -301,51 +383,37 @@ static oxp_status l2_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
     return b->status;
 }
 
-/* ---- ArgMax, ArgMin ---- */
-
-static oxp_status infer_arg(oxp_infer *inf)
+/* sum |x| */
+static oxp_status l1_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape *x = oxp_infer_shape(inf, 0);
-    int axis;
-    OXP_TRY(oxp_norm_axis(inf->ctx, oxp_attr_int(inf->node, "axis", 0), x->rank, &axis));
-    OXP_FAIL_IF(inf->ctx, x->dim[axis] == 0, OXP_EINVAL, "%s '%s' searches an empty axis",
-                inf->node->op->name, inf->node->origin);
-    oxp_shape y = {.rank = 0};
-    const bool keep = oxp_attr_int(inf->node, "keepdims", 1) != 0;
-    for (int a = 0; a < x->rank; a++)
-        if (a != axis || keep) y.dim[y.rank++] = a == axis ? 1 : x->dim[a];
-    return oxp_infer_out(inf, 0, OXP_I64, &y);
+    const oxp_val size = oxp_b_unary(b, &oxp_op_Abs, node->in[0]);
+    out[0] = oxp_emit(b, &oxp_op_ReduceSum, &size, 1, node->attrs, node->n_attrs);
+    return b->status;
 }
 
-static oxp_status arg_ref(const oxp_call *call, bool largest)
+/* log sum x */
+static oxp_status log_sum_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    const oxp_shape *x = &call->in_shape[0];
-    const bool last = oxp_attr_int(call->node, "select_last_index", 0) != 0;
-    int axis;
-    OXP_TRY(oxp_norm_axis(call->ctx, oxp_attr_int(call->node, "axis", 0), x->rank, &axis));
-    int64_t inner = 1;
-    for (int a = axis + 1; a < x->rank; a++) inner *= x->dim[a];
-    const int64_t length = x->dim[axis], n = oxp_shape_elements(&call->out_shape[0]);
-    for (int64_t i = 0; i < n; i++) {
-        const double *row = call->in[0] + i / inner * length * inner + i % inner;
-        int64_t best = 0;
-        for (int64_t k = 1; k < length; k++) {
-            const double candidate = row[k * inner], found = row[best * inner];
-            const bool better = largest ? candidate > found : candidate < found;
-            if (better || (last && candidate == found)) best = k;
-        }
-        call->out[0][i] = (double)best;
-    }
-    return OXP_OK;
+    const oxp_val sum = oxp_emit(b, &oxp_op_ReduceSum, node->in, 1, node->attrs, node->n_attrs);
+    out[0] = oxp_b_unary(b, &oxp_op_Log, sum);
+    return b->status;
 }
 
-static oxp_status arg_max_ref(const oxp_call *call)
+/* m + log sum e^(x - m), m = max x; kept finite, so that a group of infinities gives one */
+static oxp_status log_sum_exp_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    return arg_ref(call, true);
-}
-static oxp_status arg_min_ref(const oxp_call *call)
-{
-    return arg_ref(call, false);
+    reduction r;
+    OXP_TRY(read_reduction(b->ctx, node, oxp_b_shape(b, node->in[0]), &r));
+    oxp_val top = node->in[0];
+    if (r.n)
+        top = OXP_EMIT1(b, &oxp_op_ReduceMax, top, OXP_INTS("axes", r.axes, r.n),
+                        OXP_INT("keepdims", 1));
+    const double most = 3.4028234663852886e38; /* of a float */
+    top = OXP_EMIT1(b, &oxp_op_Clip, top, OXP_FLOAT("min", -most), OXP_FLOAT("max", most));
+    const oxp_val e = oxp_b_unary(b, &oxp_op_Exp, oxp_b_sub(b, node->in[0], top));
+    const oxp_val sum = oxp_b_reduce_sum(b, e, r.axes, r.n, true);
+    out[0] = oxp_b_reshape(b, oxp_b_add(b, oxp_b_unary(b, &oxp_op_Log, sum), top), &r.out);
+    return b->status;
 }
 
 /* ---- descriptors ---- */
@@ -355,27 +423,23 @@ static const oxp_attr_spec reduce_attrs[] = {
     {"axes", OXP_ATTR_INTS, NULL}, {"keepdims", OXP_ATTR_INT, NULL}, {"noop_with_empty_axes", OXP_ATTR_INT, NULL},
     {NULL, 0, NULL}};
 static const oxp_const_in reduce_const_in[] = {{1, "axes", OXP_ATTR_INTS}, {0, NULL, 0}};
-static const oxp_attr_spec arg_attrs[] = {
-    {"axis", OXP_ATTR_INT, NULL}, {"keepdims", OXP_ATTR_INT, NULL}, {"select_last_index", OXP_ATTR_INT, NULL},
-    {NULL, 0, NULL}};
 
 #define REDUCE(symbol, ...)                                                                                            \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1, .attrs = reduce_attrs,      \
         .const_in = reduce_const_in, __VA_ARGS__}
-#define ARG(symbol, reference)                                                                                         \
-    const oxp_op oxp_op_##symbol = {                                                                                   \
-        .name = #symbol, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1, .attrs = arg_attrs,         \
-        .flags = OXP_OP_NOT_DIFFERENTIABLE, .infer = infer_arg, .ref = reference, .lower = oxp_lower_by_ref}
 
 REDUCE(ReduceSum, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = sum_grad, .ref = sum_ref, .lower = sum_lower);
 REDUCE(ReduceMean, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = mean_grad, .ref = mean_ref, .lower = mean_lower);
-REDUCE(ReduceMax, .infer = infer_reduce, .grad = extremum_grad, .ref = max_ref, .lower = max_lower);
-REDUCE(ReduceMin, .infer = infer_reduce, .grad = extremum_grad, .ref = min_ref, .lower = min_lower);
+REDUCE(ReduceMax, .infer = infer_extremum, .grad = extremum_grad, .ref = max_ref, .lower = max_lower);
+REDUCE(ReduceMin, .infer = infer_extremum, .grad = extremum_grad, .ref = min_ref, .lower = min_lower);
 REDUCE(ReduceProd, .infer = infer_reduce, .grad = prod_grad, .ref = prod_ref, .lower = prod_lower);
 REDUCE(ReduceSumSquare, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE, .grad = sum_square_grad,
        .ref = sum_square_ref, .expand = sum_square_expand);
-REDUCE(ReduceL2, .infer = infer_l2, .flags = OXP_OP_COMPOSITE, .grad = l2_grad, .ref = l2_ref, .expand = l2_expand);
-ARG(ArgMax, arg_max_ref);
-ARG(ArgMin, arg_min_ref);
+REDUCE(ReduceL2, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = l2_grad, .ref = l2_ref, .expand = l2_expand);
+REDUCE(ReduceL1, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE, .grad = l1_grad, .ref = l1_ref, .expand = l1_expand);
+REDUCE(ReduceLogSum, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = log_sum_grad, .ref = log_sum_ref,
+       .expand = log_sum_expand);
+REDUCE(ReduceLogSumExp, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = log_sum_exp_grad,
+       .ref = log_sum_exp_ref, .expand = log_sum_exp_expand);
 /* clang-format on */

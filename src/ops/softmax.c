@@ -1,4 +1,4 @@
-/* softmax.c - Softmax, LogSoftmax, their adjoints, and the attention core as one composite.
+/* softmax.c - Softmax, LogSoftmax, Hardmax, their adjoints, and the attention core as one composite.
  *
  * `axis` is normalised over; the internal attribute `span` = 1 says that all axes from `axis` on
  * are normalised over together, which is what opsets below 13 mean (import sets it). Attention
@@ -104,7 +104,18 @@ static void log_softmax_grad_column(const groups *g, const double *y, const doub
         dx[k * g->inner] = dy[k * g->inner] - exp(y[k * g->inner]) * sum;
 }
 
+/* 1 at the first of the largest elements, 0 elsewhere */
+static void hardmax_column(const groups *g, const double *x, const double *unused, double *y)
+{
+    OXP_UNUSED(unused);
+    int64_t best = 0;
+    for (int64_t k = 1; k < g->n; k++)
+        if (x[k * g->inner] > x[best * g->inner]) best = k;
+    for (int64_t k = 0; k < g->n; k++) y[k * g->inner] = k == best;
+}
+
 /* clang-format off */
+static oxp_status hardmax_ref(const oxp_call *call) { return ref_columns(call, hardmax_column); }
 static oxp_status softmax_ref(const oxp_call *call) { return ref_columns(call, softmax_column); }
 static oxp_status log_softmax_ref(const oxp_call *call) { return ref_columns(call, log_softmax_column); }
 static oxp_status softmax_grad_ref(const oxp_call *call) { return ref_columns(call, softmax_grad_column); }
@@ -347,6 +358,10 @@ SOFTMAX(Softmax, softmax);
 SOFTMAX(LogSoftmax, log_softmax);
 ADJOINT(_SoftmaxGrad, softmax_grad);
 ADJOINT(_LogSoftmaxGrad, log_softmax_grad);
+
+const oxp_op oxp_op_Hardmax = {
+    .name = "Hardmax", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1, .attrs = softmax_attrs,
+    .flags = OXP_OP_NOT_DIFFERENTIABLE, .infer = infer_softmax, .ref = hardmax_ref, .lower = oxp_lower_by_ref};
 
 const oxp_op oxp_op__Attention = {
     .name = "_Attention", .min_in = 3, .max_in = 4, .min_out = 1, .max_out = 1, .attrs = attention_attrs,
