@@ -42,10 +42,17 @@ OXP_SIMD static float exp_run(const float *x, float *y, float m, int64_t n)
     return sum;
 }
 
-OXP_SIMD static void scale_run(const float *x, float *y, float scale, float shift, int64_t n)
+OXP_SIMD static void scale_run(float *y, float scale, int64_t n)
 {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale - shift;
+    for (int64_t i = 0; i < n; i++) y[i] *= scale;
+}
+
+/* y = (x - m) - log_sum: not x - (m + log_sum), whose rounding grows with m */
+OXP_SIMD static void shift_run(const float *x, float *y, float m, float log_sum, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) - log_sum;
 }
 
 static void softmax_row(const float *x, float *y, int64_t n, bool log)
@@ -55,9 +62,9 @@ static void softmax_row(const float *x, float *y, int64_t n, bool log)
     for (int64_t at = 0; at < n; at += CHUNK)
         sum += (double)exp_run(x + at, log ? NULL : y + at, m, n - at < CHUNK ? n - at : CHUNK);
     if (log)
-        scale_run(x, y, 1.0f, m + logf((float)sum), n);
+        shift_run(x, y, m, logf((float)sum), n);
     else
-        scale_run(y, y, (float)(1.0 / sum), 0.0f, n);
+        scale_run(y, (float)(1.0 / sum), n);
 }
 
 /* Softmax: sum of y dy; LogSoftmax: sum of dy. */
@@ -110,12 +117,12 @@ OXP_SIMD static void softmax_side(const float *x, float *y, int64_t len, int64_t
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) sum[i] += (double)oxp_expf(x[l * inner + i] - m[i]);
     for (int64_t i = 0; i < n; i++)
-        sum[i] = log ? (double)m[i] + (double)logf((float)sum[i]) : 1.0 / sum[i];
+        sum[i] = log ? (double)logf((float)sum[i]) : 1.0 / sum[i];
     for (int64_t l = 0; l < len; l++)
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
-            const float v = x[l * inner + i], s = (float)sum[i];
-            y[l * inner + i] = log ? v - s : oxp_expf(v - m[i]) * s;
+            const float v = x[l * inner + i] - m[i], s = (float)sum[i];
+            y[l * inner + i] = log ? v - s : oxp_expf(v) * s;
         }
 }
 

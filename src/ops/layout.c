@@ -401,7 +401,7 @@ static const oxp_attr_spec shape_attrs[] = {
 static const oxp_const_in shape_in[] = {{1, "shape", OXP_ATTR_INTS}, NO_MORE};
 static const oxp_const_in axes_in[] = {{1, "axes", OXP_ATTR_INTS}, NO_MORE};
 static const oxp_const_in dropout_in[] = {
-    {1, "ratio", OXP_ATTR_FLOAT}, {2, "training_mode", OXP_ATTR_INT}, NO_MORE};
+    {2, "training_mode", OXP_ATTR_INT}, NO_MORE}; /* the ratio, input 1, means nothing here */
 
 const oxp_op oxp_op_Reshape = {
     .name = "Reshape", WITH_SETTING, .since = 1, RESHAPED, .attrs = reshape_attrs,

@@ -65,27 +65,30 @@ static oxp_status ref_columns(const oxp_call *call, column_fn column)
     return OXP_OK;
 }
 
-/* log sum exp of a column */
-static double column_lse(const groups *g, const double *x)
+/* log sum exp of a column less its maximum, which goes to *top */
+static double column_lse(const groups *g, const double *x, double *top)
 {
-    double top = -(double)INFINITY, sum = 0.0;
-    for (int64_t k = 0; k < g->n; k++) top = oxp_bin_eval(OXP_BIN_MAX, top, x[k * g->inner]);
-    for (int64_t k = 0; k < g->n; k++) sum += exp(x[k * g->inner] - top);
-    return top + log(sum);
+    double sum = 0.0;
+    *top = -(double)INFINITY;
+    for (int64_t k = 0; k < g->n; k++) *top = oxp_bin_eval(OXP_BIN_MAX, *top, x[k * g->inner]);
+    for (int64_t k = 0; k < g->n; k++) sum += exp(x[k * g->inner] - *top);
+    return log(sum);
 }
 
 static void softmax_column(const groups *g, const double *x, const double *unused, double *y)
 {
     OXP_UNUSED(unused);
-    const double lse = column_lse(g, x);
-    for (int64_t k = 0; k < g->n; k++) y[k * g->inner] = exp(x[k * g->inner] - lse);
+    double top;
+    const double lse = column_lse(g, x, &top);
+    for (int64_t k = 0; k < g->n; k++) y[k * g->inner] = exp(x[k * g->inner] - top - lse);
 }
 
 static void log_softmax_column(const groups *g, const double *x, const double *unused, double *y)
 {
     OXP_UNUSED(unused);
-    const double lse = column_lse(g, x);
-    for (int64_t k = 0; k < g->n; k++) y[k * g->inner] = x[k * g->inner] - lse;
+    double top;
+    const double lse = column_lse(g, x, &top);
+    for (int64_t k = 0; k < g->n; k++) y[k * g->inner] = x[k * g->inner] - top - lse;
 }
 
 static void softmax_grad_column(const groups *g, const double *y, const double *dy, double *dx)

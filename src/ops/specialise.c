@@ -95,7 +95,8 @@ static const oxp_const_in *const_input(const oxp_op *op, uint32_t index)
     return NULL;
 }
 
-/* Marks the fed integers that new value v is computed from. */
+/* Marks the fed integers that new value v is computed from, and floats that are settings (a depth, the
+ * scales of a resize): one number or a row of them. */
 static oxp_status mark_sources(special_state *s, oxp_val v)
 {
     const oxp_graph *g = s->b.g;
@@ -112,7 +113,9 @@ static oxp_status mark_sources(special_state *s, oxp_val v)
     }
     for (size_t i = 0; i < s->cut->n_feeds; i++) {
         const oxp_val feed = s->map[s->cut->feeds[i].val];
-        if (source[feed] && oxp_value_of(g, feed)->dtype != OXP_F32) s->needs_data[i] = true;
+        const oxp_value *value = oxp_value_of(g, feed);
+        if (source[feed] && (value->dtype != OXP_F32 || value->shape.rank <= 1))
+            s->needs_data[i] = true;
     }
     return OXP_OK;
 }
@@ -122,6 +125,7 @@ typedef struct resolved { /* a node's inputs and attributes in the new graph */
     size_t n_in;
     oxp_attr *attrs;
     size_t n_attrs;
+    bool varies; /* an input that is a constant elsewhere is none here (OXP_OP_MAY_VARY) */
 } resolved;
 
 static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
@@ -130,6 +134,7 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 1);
     OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
     r->n_in = 0;
+    r->varies = false;
     r->n_attrs = node->n_attrs;
     if (node->n_attrs) memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
     for (uint32_t k = 0; k < node->n_in; k++) {
@@ -139,8 +144,15 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
             r->in[r->n_in++] = v;
             continue;
         }
+        const bool may_vary = (node->op->flags & OXP_OP_MAY_VARY) != 0;
+        if (may_vary) r->in[r->n_in++] = OXP_NO_VAL; /* keeps the places of those behind it */
         if (v == OXP_NO_VAL) continue;
         const oxp_value *value = oxp_value_of(s->b.g, v);
+        if (may_vary && value->kind != OXP_VALUE_CONST) {
+            r->in[r->n_in - 1] = v;
+            r->varies = true;
+            continue;
+        }
         if (value->kind != OXP_VALUE_CONST) OXP_TRY(mark_sources(s, v));
         OXP_FAIL_IF(s->ctx, value->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
                     "%s '%s' takes its %s from the data of an input; it must be constant",
@@ -165,6 +177,22 @@ static bool passes_through(const special_state *s, const oxp_node *node, const r
            oxp_dtype_canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
 }
 
+/* The node in the new graph, or its expansion where a setting varies. */
+static oxp_status emit_resolved(special_state *s, const oxp_node *node, const resolved *r,
+                                uint32_t n_out, oxp_val *outs)
+{
+    if (!r->varies)
+        return oxp_emit_multi(&s->b, node->op, r->in, r->n_in, r->attrs, r->n_attrs, n_out, outs);
+    oxp_node varying = *node;
+    varying.n_in = (uint32_t)r->n_in;
+    varying.in = r->in;
+    varying.n_out = n_out;
+    varying.attrs = r->attrs;
+    varying.n_attrs = r->n_attrs;
+    OXP_TRY(node->op->expand(&s->b, &varying, outs));
+    return s->b.status;
+}
+
 static oxp_status emit_node(special_state *s, const oxp_node *node)
 {
     resolved r;
@@ -184,8 +212,7 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
     }
     oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, n_out);
     OXP_NOMEM_IF(s->ctx, outs);
-    const oxp_status status =
-        oxp_emit_multi(&s->b, node->op, r.in, r.n_in, r.attrs, r.n_attrs, n_out, outs);
+    const oxp_status status = emit_resolved(s, node, &r, n_out, outs);
     for (size_t k = 0; status == OXP_EUNSUPPORTED && k < r.n_in; k++) /* Range infers from data */
         if (r.in[k] && oxp_value_of(s->b.g, r.in[k])->kind != OXP_VALUE_CONST)
             OXP_TRY(mark_sources(s, r.in[k]));

@@ -169,6 +169,28 @@ static oxp_status either_gelu_expand(oxp_build *b, const oxp_node *node, oxp_val
     return tanh ? gelu_tanh_expand(b, node, out) : gelu_expand(b, node, out);
 }
 
+/* A bound of Clip: the input k, or the attribute as a number of the kind of x; NO_VAL: none. */
+static oxp_val bound(oxp_build *b, const oxp_node *node, uint32_t k, const char *attr)
+{
+    if (oxp_node_has(node, k)) return node->in[k];
+    if (!oxp_attr_find(node, attr)) return OXP_NO_VAL;
+    const oxp_val number = oxp_b_scalar(b, oxp_attr_float(node, attr, 0.0));
+    return b->status == OXP_OK ? oxp_b_cast(b, number, oxp_value_of(b->g, node->in[0])->dtype)
+                               : OXP_NO_VAL;
+}
+
+/* min(hi, max(lo, x)): the bounds come first and win ties, so that Clip' is 0 at them */
+static oxp_status clip_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
+{
+    const oxp_val lo = bound(b, node, 1, "min"), hi = bound(b, node, 2, "max");
+    out[0] = node->in[0];
+    if (lo != OXP_NO_VAL)
+        out[0] = oxp_emit(b, &oxp_op_Max, (const oxp_val[]){lo, out[0]}, 2, NULL, 0);
+    if (hi != OXP_NO_VAL)
+        out[0] = oxp_emit(b, &oxp_op_Min, (const oxp_val[]){hi, out[0]}, 2, NULL, 0);
+    return b->status;
+}
+
 /* x sigmoid(alpha x) */
 static oxp_status silu_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
@@ -256,7 +278,7 @@ UNARY(_Silu, OURS(silu_expand), .attrs = alpha_attr);
 UNARY(_Mish, OURS(mish_expand));
 
 const oxp_op oxp_op_Clip = {
-    .name = "Clip", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_ELEMENTWISE,
-    .attrs = clip_attrs, .const_in = clip_const_in,
-    .infer = oxp_infer_same, .grad = unary_grad, .ref = unary_ref, .lower = unary_lower};
+    .name = "Clip", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
+    .flags = OXP_OP_ELEMENTWISE | OXP_OP_MAY_VARY, .attrs = clip_attrs, .const_in = clip_const_in,
+    .infer = oxp_infer_same, .grad = unary_grad, .ref = unary_ref, .lower = unary_lower, .expand = clip_expand};
 /* clang-format on */
