@@ -116,8 +116,7 @@ OXP_SIMD static void softmax_side(const float *x, float *y, int64_t len, int64_t
     for (int64_t l = 0; l < len; l++)
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) sum[i] += (double)oxp_expf(x[l * inner + i] - m[i]);
-    for (int64_t i = 0; i < n; i++)
-        sum[i] = log ? (double)logf((float)sum[i]) : 1.0 / sum[i];
+    for (int64_t i = 0; i < n; i++) sum[i] = log ? (double)logf((float)sum[i]) : 1.0 / sum[i];
     for (int64_t l = 0; l < len; l++)
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
