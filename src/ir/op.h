@@ -42,7 +42,10 @@ typedef enum oxp_op_flag {
     /* depends on the shapes of its inputs only: always evaluated at specialisation */
     OXP_OP_OF_SHAPE = 1 << 9,
     /* its const_in may vary too: then they stay inputs, and the node is expanded where it stands */
-    OXP_OP_MAY_VARY = 1 << 10
+    OXP_OP_MAY_VARY = 1 << 10,
+    /* specialisation puts its expansion in its place: a graph has it only where a pass or a test
+     * makes it */
+    OXP_OP_OPEN = 1 << 11
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

@@ -70,6 +70,7 @@ static void print_attr(const oxp_attr *a, oxp_strbuf *out)
         print_float(a->f, out);
         break;
     case OXP_ATTR_STRING:
+    case OXP_ATTR_STRINGS:
         print_quoted(a->s, out);
         break;
     case OXP_ATTR_INTS:

@@ -131,7 +131,9 @@ static oxp_status resolve_attr(flattener *f, const scope *s, const oxp_pb_attr *
 
 static size_t attr_bytes(const oxp_pb_attr *a)
 {
-    return 128 + strlen(a->name) + a->s.size + 8 * (a->ints.n + a->floats.n);
+    size_t text = a->s.size;
+    for (size_t i = 0; i < a->strings.n; i++) text += a->strings.items[i].size + 16;
+    return 128 + strlen(a->name) + text + 8 * (a->ints.n + a->floats.n);
 }
 
 static oxp_status resolve_attrs(flattener *f, const scope *s, const oxp_pb_node *pb,

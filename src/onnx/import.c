@@ -198,6 +198,24 @@ static oxp_status add_outputs(importer *im)
 
 /* ---- nodes ---- */
 
+/* A list of strings as one, with commas between. */
+static oxp_status join_strings(importer *im, const oxp_pb_attr *a, const char **out)
+{
+    oxp_strbuf text;
+    oxp_strbuf_init(&text, im->ctx->scratch);
+    for (size_t i = 0; i < a->strings.n; i++) {
+        const oxp_bytes s = a->strings.items[i];
+        const bool plain = !s.size || (!memchr(s.data, 0, s.size) && !memchr(s.data, ',', s.size));
+        OXP_FAIL_IF(im->ctx, !plain, OXP_ECORRUPT,
+                    "attribute %s has a zero byte or a comma in one of its texts", a->name);
+        if (i > 0) oxp_strbuf_puts(&text, ",");
+        oxp_strbuf_add(&text, s.size ? (const char *)s.data : "", s.size);
+    }
+    *out = oxp_strbuf_str(&text);
+    OXP_NOMEM_IF(im->ctx, *out);
+    return OXP_OK;
+}
+
 static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out)
 {
     oxp_ctx *ctx = im->ctx;
@@ -217,6 +235,9 @@ static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out
             a->s.size ? oxp_arena_strndup(ctx->scratch, (const char *)a->s.data, a->s.size) : "";
         OXP_NOMEM_IF(ctx, out->s);
         break;
+    case OXP_PB_STRINGS:
+        out->type = OXP_ATTR_STRING;
+        return join_strings(im, a, &out->s);
     case OXP_PB_INTS:
         out->type = OXP_ATTR_INTS;
         out->n = a->ints.n;

@@ -67,6 +67,12 @@ static void add_floats(reader *r, const oxp_wire_field *f, oxp_pb_attr *out)
     }
 }
 
+static void add_bytes(reader *r, const oxp_wire_field *f, oxp_pb_attr *out)
+{
+    oxp_bytes *slot = PUSH(r, out->strings);
+    if (slot) *slot = oxp_wire_bytes(&r->w, f);
+}
+
 static void read_entry(const reader *outer, const oxp_wire_field *field, oxp_pb_entry *out)
 {
     reader r;
@@ -167,6 +173,9 @@ static void read_attr(const reader *outer, const oxp_wire_field *field, oxp_pb_a
             break;
         case 8:
             ADD_INTS(&r, out->ints, &f);
+            break;
+        case 9:
+            add_bytes(&r, &f, out);
             break;
         case 20:
             out->type = oxp_wire_int(&r.w, &f);

@@ -42,7 +42,8 @@ typedef enum oxp_pb_attr_type {
     OXP_PB_STRING = 3,
     OXP_PB_TENSOR = 4,
     OXP_PB_FLOATS = 6,
-    OXP_PB_INTS = 7
+    OXP_PB_INTS = 7,
+    OXP_PB_STRINGS = 8
 } oxp_pb_attr_type; /* others exist: none of ours has them */
 
 typedef struct oxp_pb_attr { /* AttributeProto */
@@ -55,6 +56,7 @@ typedef struct oxp_pb_attr { /* AttributeProto */
     oxp_pb_tensor *t; /* NULL when absent */
     OXP_PB_LIST(double) floats;
     OXP_PB_LIST(int64_t) ints;
+    OXP_PB_LIST(oxp_bytes) strings;
 } oxp_pb_attr;
 
 typedef OXP_PB_LIST(const char *) oxp_pb_texts;

@@ -65,6 +65,8 @@ static bool type_matches(const oxp_pb_attr *a, oxp_attr_type type)
         return a->type == OXP_PB_INTS;
     case OXP_ATTR_FLOATS:
         return a->type == OXP_PB_FLOATS;
+    case OXP_ATTR_STRINGS:
+        return a->type == OXP_PB_STRINGS;
     case OXP_ATTR_TENSOR:
         return a->type == OXP_PB_TENSOR && a->t;
     }

@@ -142,6 +142,11 @@ oxp_status oxp_lower_moments(oxp_lower *lw, int axis, double epsilon, oxp_val x,
 oxp_status oxp_lower_layer_norm_grad(oxp_lower *lw, int axis, double epsilon, oxp_val x,
                                      oxp_val scale, oxp_val dy, oxp_val dx);
 
+/* A _Recurrence or _RecurrenceGrad node (ops/recurrence.c). Declares the results. */
+typedef struct oxp_recurrence oxp_recurrence; /* ops/cell.h */
+oxp_status oxp_lower_recurrence(oxp_lower *lw, const oxp_recurrence *r, bool adjoint,
+                                const oxp_node *node);
+
 typedef enum oxp_reduce {
     OXP_REDUCE_SUM,
     OXP_REDUCE_MEAN,

@@ -177,19 +177,28 @@ static bool passes_through(const special_state *s, const oxp_node *node, const r
            oxp_dtype_canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
 }
 
-/* The node in the new graph, or its expansion where a setting varies. */
+/* The node in the new graph; or its expansion, where a setting varies or the operator only stands for
+ * others. */
 static oxp_status emit_resolved(special_state *s, const oxp_node *node, const resolved *r,
                                 uint32_t n_out, oxp_val *outs)
 {
-    if (!r->varies)
-        return oxp_emit_multi(&s->b, node->op, r->in, r->n_in, r->attrs, r->n_attrs, n_out, outs);
-    oxp_node varying = *node;
-    varying.n_in = (uint32_t)r->n_in;
-    varying.in = r->in;
-    varying.n_out = n_out;
-    varying.attrs = r->attrs;
-    varying.n_attrs = r->n_attrs;
-    OXP_TRY(node->op->expand(&s->b, &varying, outs));
+    oxp_graph *g = s->b.g;
+    const size_t nodes = g->n_nodes, values = g->n_values;
+    oxp_node whole = *node;
+    if (!r->varies) {
+        OXP_TRY(oxp_emit_multi(&s->b, node->op, r->in, r->n_in, r->attrs, r->n_attrs, n_out, outs));
+        if (!(node->op->flags & OXP_OP_OPEN) || g->n_nodes == nodes) return OXP_OK;
+        whole = *g->nodes[nodes]; /* inferred, so it is sound: now taken back */
+        g->n_nodes = nodes;
+        g->n_values = values;
+    } else {
+        whole.n_in = (uint32_t)r->n_in;
+        whole.in = r->in;
+        whole.n_out = n_out;
+        whole.attrs = r->attrs;
+        whole.n_attrs = r->n_attrs;
+    }
+    OXP_TRY(node->op->expand(&s->b, &whole, outs));
     return s->b.status;
 }
 

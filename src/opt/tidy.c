@@ -25,6 +25,7 @@ static bool same_attr(const oxp_attr *a, const oxp_attr *b)
     case OXP_ATTR_FLOAT:
         return memcmp(&a->f, &b->f, sizeof a->f) == 0;
     case OXP_ATTR_STRING:
+    case OXP_ATTR_STRINGS:
         return strcmp(a->s, b->s) == 0;
     case OXP_ATTR_INTS:
         return a->n == b->n && (a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof(int64_t)) == 0);

@@ -134,7 +134,8 @@ static oxp_status parse_attr(oxp_ctx *ctx, oxp_arena *arena, const oxp_attr_spec
     OXP_FAIL_IF(ctx, c->n_attrs == CASE_MAX, OXP_EINVAL, "more than %d attributes", CASE_MAX);
     oxp_attr *a = &c->attrs[c->n_attrs++];
     *a = (oxp_attr){.name = spec->name, .type = spec->type, .s = text};
-    if (spec->type == OXP_ATTR_STRING) return OXP_OK;
+    if (spec->type == OXP_ATTR_STRINGS) a->type = OXP_ATTR_STRING;
+    if (a->type == OXP_ATTR_STRING) return OXP_OK;
     if (spec->type == OXP_ATTR_TENSOR) return parse_tensor(ctx, arena, text, &a->t);
     double *numbers;
     OXP_TRY(parse_numbers(ctx, arena, text, &a->n, &numbers));
