@@ -45,7 +45,10 @@ typedef enum oxp_op_flag {
     OXP_OP_MAY_VARY = 1 << 10,
     /* specialisation puts its expansion in its place: a graph has it only where a pass or a test
      * makes it */
-    OXP_OP_OPEN = 1 << 11
+    OXP_OP_OPEN = 1 << 11,
+    /* the shapes of its outputs follow from the data of its inputs, which are constants when it is
+     * inferred */
+    OXP_OP_DATA_SHAPED = 1 << 12
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

@@ -213,6 +213,6 @@ const oxp_op oxp_op_ConstantOfShape = {
 
 const oxp_op oxp_op_Range = {
     .name = "Range", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1, .since = 11,
-    .flags = OXP_OP_NOT_DIFFERENTIABLE,
+    .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_DATA_SHAPED,
     .infer = range_infer, .ref = range_ref, .lower = oxp_lower_by_ref};
 /* clang-format on */

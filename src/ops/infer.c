@@ -73,6 +73,20 @@ oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr)
     return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &shape);
 }
 
+oxp_status oxp_infer_data(const oxp_infer *inf, size_t i, const double **out)
+{
+    const oxp_value *v = oxp_value_of(inf->g, inf->node->in[i]);
+    OXP_NODE_FAIL_IF(inf->ctx, inf->node, v->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
+                     "expects a constant as input %zu: the shape of its result depends on the data",
+                     i);
+    const int64_t n = oxp_shape_elements(&v->shape);
+    double *wide = oxp_arena_alloc(inf->ctx->scratch, (size_t)n + 1, sizeof(double));
+    OXP_NOMEM_IF(inf->ctx, wide);
+    oxp_convert(wide, OXP_F64, v->constant->data, v->constant->dtype, n);
+    *out = wide;
+    return OXP_OK;
+}
+
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i)
 {
     OXP_FAIL_IF(inf->ctx, oxp_infer_dtype(inf, i) != OXP_F32, OXP_EUNSUPPORTED,

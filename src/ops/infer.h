@@ -24,6 +24,8 @@ oxp_status oxp_infer_compare(oxp_infer *inf);
 /* Output 0 from the attribute "output_shape" / "input_shape" (adjoint operators), dtype of input
  * 0. */
 oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr);
+/* The data of a constant input, widened; for operators that are OXP_OP_DATA_SHAPED. */
+oxp_status oxp_infer_data(const oxp_infer *inf, size_t i, const double **out);
 /* Fails unless input i is of kind F32. */
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i);
 

@@ -12,6 +12,7 @@
 
 #include "ir/op.h"
 #include "ops/fn.h"
+#include "ops/indexed.h"
 
 typedef enum oxp_layout { OXP_LAYOUT_ANY, OXP_LAYOUT_ROWS, OXP_LAYOUT_CHANNELS_LAST } oxp_layout;
 
@@ -76,6 +77,13 @@ oxp_status oxp_lower_fill(oxp_lower *lw, oxp_val y, double value); /* any dtype 
  * OXP_EINVAL when run. _grad zeroes dx first. */
 oxp_status oxp_lower_gather(oxp_lower *lw, oxp_val x, oxp_val index, int axis, oxp_val y);
 oxp_status oxp_lower_gather_grad(oxp_lower *lw, oxp_val dy, oxp_val index, int axis, oxp_val dx);
+
+/* Runs of floats where entries of an index point to (ops/indexed.h); these declare the result. data
+ * OXP_NO_VAL: zeros. */
+oxp_status oxp_lower_gather_entries(oxp_lower *lw, const oxp_indexed *ix, oxp_val x, oxp_val index,
+                                    oxp_val y);
+oxp_status oxp_lower_scatter(oxp_lower *lw, const oxp_indexed *ix, oxp_scatter how, oxp_val data,
+                             oxp_val index, oxp_val updates, oxp_val y);
 
 /* ---- elementwise; these declare the result themselves ---- */
 oxp_status oxp_lower_unary(oxp_lower *lw, oxp_fn fn, double alpha, double beta, oxp_val x,
