@@ -231,8 +231,8 @@ def graph_cases():
     )
 
     def two_unknown(m):
-        op_type("NonMaxSuppression")(m)
-        m.graph.node[3].op_type = "Loop"
+        op_type("TfIdfVectorizer")(m)
+        m.graph.node[3].op_type = "DeformConv"
 
     edit("unknown_two", "unsupported", "two unknown operators: the message names both", two_unknown)
 

@@ -87,7 +87,7 @@ static void activate_grad(const oxp_act *act, int64_t n, const float *x, const f
     }
 }
 
-#include "ops/recurrence_loops.h"
+#include "ops/recurrence_loops.inc"
 
 typedef struct recurrence_args {
     oxp_recurrence r;

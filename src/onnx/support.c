@@ -3,7 +3,7 @@
  * What this version lacks is collected per feature (an operator, an attribute, an attribute's value,
  * a number of outputs) with the nodes that need it, and reported as one line:
  *
- *   3 nodes use 2 unsupported features: NonMaxSuppression (opset 11) at 'nms'; Resize attribute
+ *   3 nodes use 2 unsupported features: DeformConv (opset 22) at 'nms'; Resize attribute
  *   mode=cubic at 'up1', 'up2'
  *
  * What no version of ONNX allows is damage and ends the check at once. */

@@ -9,7 +9,7 @@
  *
  * g gates: RNN 1, GRU 3 (z r h), LSTM 4 (i o f c). a holds x W' and all biases; p are the LSTM's
  * peepholes (3N: i o f), or the recurrent bias of a GRU that is linear before reset. W = gN, and for
- * such a GRU 4N: the last N are R_h h + p. The loops, and the formulas, are in recurrence_loops.h. */
+ * such a GRU 4N: the last N are R_h h + p. The loops, and the formulas, are in recurrence_loops.inc. */
 #include "ops/cell.h"
 #include "ops/infer.h"
 #include "ops/lower.h"
@@ -303,7 +303,7 @@ static void add_outer(real *r, int64_t rows, int64_t n, const real *y, const rea
     }
 }
 
-#include "ops/recurrence_loops.h"
+#include "ops/recurrence_loops.inc"
 
 static oxp_status check_lengths(oxp_ctx *ctx, const oxp_recurrence *r, const oxp_recurrence_data *d)
 {

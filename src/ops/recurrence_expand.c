@@ -1,5 +1,5 @@
 /* recurrence_expand.c - _Recurrence and its adjoint unrolled into simple operators, step after step;
- * the formulas are those of recurrence_loops.h. A graph of about twenty nodes per step: what rules
+ * the formulas are those of recurrence_loops.inc. A graph of about twenty nodes per step: what rules
  * and exports read, not what runs. */
 #include "ops/cell.h"
 #include "ops/infer.h"
