@@ -21,6 +21,8 @@ typedef struct resize_args {
     int64_t dim[OXP_MAX_RANK]; /* of the result */
     int64_t x_stride[OXP_MAX_RANK], y_stride[OXP_MAX_RANK];
     sparse axis[OXP_MAX_RANK];
+    const bool *outside[OXP_MAX_RANK]; /* [dim] results that are `value`; NULL: none */
+    float value;
 } resize_args;
 
 typedef struct job {
@@ -80,7 +82,13 @@ static void resize_run(const job *j, const int64_t *idx, int64_t y_at, int64_t f
         }
         any = i >= 0;
     }
-    for (int64_t i = 0; i < n; i++) j->y[y_at + (first + i) * a->y_stride[outer]] = (float)acc[i];
+    float *y = j->y + y_at + first * a->y_stride[outer];
+    for (int64_t i = 0; i < n; i++) y[i * a->y_stride[outer]] = (float)acc[i];
+    bool outside = false;
+    for (int i = 0; i < outer; i++)
+        outside = outside || (a->outside[i] != NULL && a->outside[i][idx[i]]);
+    for (int64_t i = 0; (outside || a->outside[outer] != NULL) && i < n; i++)
+        if (outside || a->outside[outer][first + i]) y[i * a->y_stride[outer]] = a->value;
 }
 
 static void resize_range(void *arg, int64_t begin, int64_t end)
@@ -149,12 +157,14 @@ static oxp_status lower(oxp_lower *lw, const char *what, const oxp_resize *r, bo
     const oxp_placed *from = oxp_lower_at(lw, x), *to = oxp_lower_at(lw, y);
     oxp_place_order(&from->shape, &from->place, order);
     a->rank = ys->rank;
+    a->value = (float)r->value;
     for (int i = 0; i < ys->rank; i++) {
         const int axis = order[i];
         const int64_t out = transpose ? from->shape.dim[axis] : ys->dim[axis];
         a->dim[i] = ys->dim[axis];
         a->x_stride[i] = from->place.stride[axis];
         a->y_stride[i] = to->place.stride[axis];
+        if (!transpose) a->outside[i] = r->outside[axis];
         if (r->index[axis] != NULL)
             OXP_FAIL_IF(lw->ctx,
                         !make_sparse(oxp_lower_arena(lw), r->index[axis], r->weight[axis], out,

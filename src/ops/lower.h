@@ -173,9 +173,12 @@ oxp_status oxp_lower_cumsum(oxp_lower *lw, int axis, bool exclusive, bool revers
 /* Per logical axis: which input cells an output cell reads, and their weights. */
 typedef struct oxp_resize {
     int rank;
-    int taps[OXP_MAX_RANK];             /* 1 (copy or nearest) or 2 (linear) */
+    int taps[OXP_MAX_RANK];
     const int64_t *index[OXP_MAX_RANK]; /* [out][taps]; NULL: axis unchanged */
     const double *weight[OXP_MAX_RANK]; /* [out][taps] */
+    /* [out] output cells that have `value` instead (their weights are 0); NULL: none */
+    const bool *outside[OXP_MAX_RANK];
+    double value;
 } oxp_resize;
 oxp_status oxp_lower_resize(oxp_lower *lw, const oxp_resize *r, oxp_val x, oxp_val y);
 oxp_status oxp_lower_resize_grad(oxp_lower *lw, const oxp_resize *r, oxp_val dy, oxp_val dx);

@@ -1,9 +1,9 @@
-/* pad.c - Pad (constant, reflect, edge; negative pads crop), its adjoint, and Tile.
+/* pad.c - Pad (constant, reflect, edge, wrap; negative pads crop), its adjoint, and Tile.
  *
  * Result cell o of a padded axis reads input cell i = o - before; outside the input, constant takes
- * the value, edge the nearest cell, and reflect turns back at the borders without repeating them,
- * as often as needed. The last two are tables of one tap (resize.h), so their adjoint, _PadGrad,
- * adds each dy to the cell that was read. */
+ * the value, edge the nearest cell, wrap begins again at the other end, and reflect turns back at the
+ * borders without repeating them, as often as needed. The last three are tables of one tap (resize.h),
+ * so their adjoint, _PadGrad, adds each dy to the cell that was read. */
 #include "base/checked.h"
 #include "ops/infer.h"
 #include "ops/layout.h"
@@ -13,27 +13,48 @@
 
 /* ---- Pad: geometry ---- */
 
-typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE } pad_mode;
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
+static const char *const mode_names[] = {"constant", "reflect", "edge", "wrap"};
 
-typedef struct padding {
+typedef struct padding { /* not to be copied */
     pad_mode mode;
-    const int64_t *before, *after; /* per axis */
+    int64_t pads[2 * OXP_MAX_RANK];
+    const int64_t *before, *after; /* per axis, in pads */
 } padding;
+
+/* One pair per axis, or per axis named by `axes`. */
+static oxp_status read_pads(oxp_ctx *ctx, const oxp_node *node, int rank, padding *p)
+{
+    size_t n, n_axes;
+    const int64_t *given = oxp_attr_ints(node, "pads", &n);
+    const int64_t *axes = oxp_attr_ints(node, "axes", &n_axes);
+    bool seen[OXP_MAX_RANK] = {false};
+    if (!axes) n_axes = (size_t)rank;
+    OXP_NODE_FAIL_IF(ctx, node, !given || n != 2 * n_axes, OXP_EINVAL,
+                     "has %zu pads for %zu axes of an input of rank %d", n, n_axes, rank);
+    for (size_t i = 0; i < n_axes; i++) {
+        int a;
+        OXP_TRY(oxp_norm_axis(ctx, axes ? axes[i] : (int64_t)i, rank, &a));
+        OXP_NODE_FAIL_IF(ctx, node, seen[a], OXP_EINVAL, "names axis %d twice", a);
+        seen[a] = true;
+        p->pads[a] = given[i];
+        p->pads[rank + a] = given[n_axes + i];
+    }
+    p->before = p->pads;
+    p->after = p->pads + rank;
+    return OXP_OK;
+}
 
 static oxp_status read_padding(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x, padding *p,
                                oxp_shape *y)
 {
-    static const char *const names[] = {"constant", "reflect", "edge"};
-    const char *mode = oxp_attr_string(node, "mode", names[0]);
-    size_t n, m = 0;
-    while (m < OXP_COUNT(names) && strcmp(mode, names[m]) != 0) m++;
-    OXP_NODE_FAIL_IF(ctx, node, m == OXP_COUNT(names), OXP_EUNSUPPORTED,
+    const char *mode = oxp_attr_string(node, "mode", mode_names[0]);
+    size_t m = 0;
+    while (m < OXP_COUNT(mode_names) && strcmp(mode, mode_names[m]) != 0) m++;
+    OXP_NODE_FAIL_IF(ctx, node, m == OXP_COUNT(mode_names), OXP_EUNSUPPORTED,
                      "has mode '%s', which is not supported", mode);
-    p->mode = (pad_mode)m;
-    p->before = oxp_attr_ints(node, "pads", &n);
-    OXP_NODE_FAIL_IF(ctx, node, !p->before || n != 2 * (size_t)x->rank, OXP_EINVAL,
-                     "has %zu pads for an input of rank %d", n, x->rank);
-    p->after = p->before + x->rank;
+    *p = (padding){.mode = (pad_mode)m};
+    OXP_TRY(read_pads(ctx, node, x->rank, p));
     *y = *x;
     for (int a = 0; a < x->rank; a++) {
         const int64_t before = p->before[a], after = p->after[a];
@@ -54,6 +75,7 @@ static int64_t source(pad_mode mode, int64_t i, int64_t dim)
 {
     if (i >= 0 && i < dim) return i;
     if (mode == PAD_CONSTANT) return -1;
+    if (mode == PAD_WRAP) return (i % dim + dim) % dim;
     if (mode == PAD_EDGE || dim == 1) return i < 0 ? 0 : dim - 1;
     const int64_t period = 2 * (dim - 1), phase = (i % period + period) % period;
     return phase < dim ? phase : period - phase;
@@ -90,12 +112,11 @@ static oxp_status grad_pad(oxp_grad *g)
     int64_t negated[2 * OXP_MAX_RANK];
     OXP_TRY(read_padding(g->b->ctx, g->node, &x, &p, &y));
     for (int i = 0; i < 2 * x.rank; i++) negated[i] = -p.before[i];
-    g->dx[0] = p.mode == PAD_CONSTANT
-                   ? oxp_b_pad(g->b, g->dy[0], negated, 0)
-                   : OXP_EMIT1(g->b, &oxp_op__PadGrad, g->dy[0],
-                               OXP_INTS("pads", p.before, 2 * (size_t)x.rank),
-                               OXP_STR("mode", p.mode == PAD_EDGE ? "edge" : "reflect"),
-                               OXP_INTS("input_shape", x.dim, (size_t)x.rank));
+    g->dx[0] = p.mode == PAD_CONSTANT ? oxp_b_pad(g->b, g->dy[0], negated, 0)
+                                      : OXP_EMIT1(g->b, &oxp_op__PadGrad, g->dy[0],
+                                                  OXP_INTS("pads", p.before, 2 * (size_t)x.rank),
+                                                  OXP_STR("mode", mode_names[p.mode]),
+                                                  OXP_INTS("input_shape", x.dim, (size_t)x.rank));
     return g->b->status;
 }
 
@@ -150,7 +171,7 @@ static oxp_status ref_pad_grad(const oxp_call *call)
     return OXP_OK;
 }
 
-/* Reflection and edge as tables of one tap with weight 1. */
+/* Reflection, edge and wrap as tables of one tap with weight 1. */
 static oxp_status build_tables(oxp_ctx *ctx, oxp_arena *arena, const padding *p, const oxp_shape *x,
                                const oxp_shape *y, oxp_resize *t)
 {
@@ -321,18 +342,19 @@ static oxp_status lower_tile(oxp_lower *lw, const oxp_node *node)
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
 static const oxp_attr_spec pad_attrs[] = {
-    {"mode", OXP_ATTR_STRING, "constant,reflect,edge"}, {"pads", OXP_ATTR_INTS, NULL},
+    {"mode", OXP_ATTR_STRING, "constant,reflect,edge,wrap"}, {"pads", OXP_ATTR_INTS, NULL},
+    {"axes", OXP_ATTR_INTS, NULL},
     {"value", OXP_ATTR_FLOAT, NULL}, END};
 static const oxp_attr_spec pad_grad_attrs[] = {
     {"mode", OXP_ATTR_STRING, NULL}, {"pads", OXP_ATTR_INTS, NULL},
     {"input_shape", OXP_ATTR_INTS, NULL}, END};
 static const oxp_attr_spec tile_attrs[] = {{"repeats", OXP_ATTR_INTS, NULL}, END};
 static const oxp_const_in pad_in[] = {
-    {1, "pads", OXP_ATTR_INTS}, {2, "value", OXP_ATTR_FLOAT}, {0, NULL, OXP_ATTR_INT}};
+    {1, "pads", OXP_ATTR_INTS}, {2, "value", OXP_ATTR_FLOAT}, {3, "axes", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 static const oxp_const_in tile_in[] = {{1, "repeats", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 
 const oxp_op oxp_op_Pad = {
-    .name = "Pad", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
+    .name = "Pad", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1, .since = 1,
     .attrs = pad_attrs, .const_in = pad_in, .infer = infer_pad, .grad = grad_pad, .ref = ref_pad,
     .lower = lower_pad};
 const oxp_op oxp_op__PadGrad = {

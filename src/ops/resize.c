@@ -1,22 +1,8 @@
-/* resize.c - Resize (opsets 10 to 17), Upsample (7, 9) and their adjoint: modes nearest and linear,
- * any axes.
- *
- * Per axis, with s = scale (of the attribute, or out / in when sizes are given), the cell read by
- * result cell o lies at
- *   half_pixel            (o + 1/2) / s - 1/2
- *   pytorch_half_pixel    the same, 0 when out = 1
- *   asymmetric            o / s
- *   align_corners         o (in - 1) / (out - 1), 0 when out = 1
- *   tf_half_pixel_for_nn  (o + 1/2) / s
- * linear weighs the two cells around it, clamped to the input; nearest rounds it as nearest_mode
- * says. Upsample, which the importer also makes of opset 10's Resize, is asymmetric and rounds down,
- * or up along axes that shrink, as ONNX Runtime does. The quotient is rounded to float before
- * nearest rounds it: runtimes compute it so, and ties must fall the same way. align_corners takes
- * the whole number `out` as PyTorch and ONNX Runtime do, where the standard's tests take in * scale. */
+/* resize.c - tables applied; Resize (opsets 11 on), Upsample (7, 9) and their adjoint, any axes.
+ * resize_table.c says which cells a result cell reads. */
 #include "ops/resize.h"
 
 #include "ops/infer.h"
-#include <math.h>
 #include <string.h>
 
 /* ---- tables ---- */
@@ -32,6 +18,8 @@ void oxp_tables_apply(const oxp_resize *t, bool back, const oxp_shape *x, const 
     for (int a = 0; a < x->rank; a++) taps.dim[a] = t->index[a] ? t->taps[a] : 1;
     do {
         int64_t tap[OXP_MAX_RANK] = {0};
+        for (int a = 0; a < x->rank && !back; a++)
+            if (t->outside[a] && t->outside[a][at[a]]) to[o] = t->value;
         do {
             int64_t i = 0;
             double w = 1;
@@ -80,168 +68,15 @@ oxp_val oxp_b_tables_adjoint(oxp_build *b, const oxp_resize *t, const oxp_shape 
     return dy;
 }
 
-/* ---- reading the node ---- */
+/* ---- reading ---- */
 
-typedef enum coordinates {
-    HALF_PIXEL,
-    PYTORCH_HALF_PIXEL,
-    ASYMMETRIC,
-    ALIGN_CORNERS,
-    TF_HALF_PIXEL
-} coordinates;
-typedef enum rounding { PREFER_FLOOR, PREFER_CEIL, DOWN, UP, BY_DIRECTION } rounding;
-
-typedef struct resizing {
-    bool linear, legacy; /* legacy: Upsample, which the importer makes of Resize at opset 10 too */
-    coordinates where;
-    rounding round;
-    const double *scales; /* one per axis, or NULL: sizes */
-    const int64_t *sizes;
-} resizing;
-
-/* Index of `text` in the list; fails naming the attribute. */
-static oxp_status choose(oxp_ctx *ctx, const oxp_node *node, const char *attr, const char *fallback,
-                         const char *const *list, size_t n, int *out)
+/* The forward shapes and tables of a Resize, Upsample or _ResizeGrad. */
+static oxp_status read_tables(oxp_ctx *ctx, oxp_arena *arena, const oxp_node *node,
+                              const oxp_shape *x, const oxp_shape *y, oxp_resize *t)
 {
-    const char *text = oxp_attr_string(node, attr, fallback);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(text, list[i]) == 0) {
-            *out = (int)i;
-            return OXP_OK;
-        }
-    OXP_NODE_FAIL_IF(ctx, node, true, OXP_EUNSUPPORTED, "has %s '%s', which is not supported", attr,
-                     text);
-    return OXP_OK;
-}
-
-static const double *attr_floats(const oxp_node *node, const char *name, size_t *n)
-{
-    const oxp_attr *a = oxp_attr_find(node, name);
-    *n = a && a->type == OXP_ATTR_FLOATS ? a->n : 0;
-    return *n ? a->floats : NULL;
-}
-
-static oxp_status read_resize(oxp_ctx *ctx, const oxp_node *node, int rank, resizing *out)
-{
-    static const char *const modes[] = {"nearest", "linear"};
-    static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "asymmetric",
-                                         "align_corners", "tf_half_pixel_for_nn"};
-    static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
-                                            "ceil"};
-    size_t n_scales, n_sizes;
-    int mode, where, round;
-    resizing r = {0};
-    r.scales = attr_floats(node, "scales", &n_scales);
-    r.sizes = oxp_attr_ints(node, "sizes", &n_sizes);
-    r.legacy = node->op == &oxp_op_Upsample || oxp_attr_int(node, "legacy", 0) != 0;
-    if (n_scales) r.sizes = NULL;
-    const size_t n = n_scales ? n_scales : n_sizes;
-    OXP_NODE_FAIL_IF(ctx, node, n != (size_t)rank, OXP_EINVAL,
-                     "has %zu scales or sizes for an input of rank %d", n, rank);
-    OXP_TRY(choose(ctx, node, "mode", "nearest", modes, OXP_COUNT(modes), &mode));
-    OXP_TRY(choose(ctx, node, "coordinate_transformation_mode", "half_pixel", places,
-                   OXP_COUNT(places), &where));
-    OXP_TRY(
-        choose(ctx, node, "nearest_mode", roundings[0], roundings, OXP_COUNT(roundings), &round));
-    r.linear = mode == 1;
-    r.where = r.legacy ? ASYMMETRIC : (coordinates)where;
-    r.round = r.legacy ? BY_DIRECTION : (rounding)round;
-    *out = r;
-    return OXP_OK;
-}
-
-static oxp_status result_shape(oxp_ctx *ctx, const oxp_node *node, const resizing *r,
-                               const oxp_shape *x, oxp_shape *y)
-{
-    *y = *x;
-    for (int a = 0; a < x->rank; a++) {
-        const double size =
-            r->sizes
-                ? (double)r->sizes[a]
-                : floor((double)((float)x->dim[a] * (float)r->scales[a])); /* in float, as ONNX */
-        OXP_NODE_FAIL_IF(ctx, node, !(size >= 1) || size > INT32_MAX || x->dim[a] < 1, OXP_EINVAL,
-                         "resizes axis %d from %lld to %g cells", a, (long long)x->dim[a], size);
-        y->dim[a] = (int64_t)size;
-    }
-    return OXP_OK;
-}
-
-/* ---- one axis ---- */
-
-static double position(const resizing *r, double scale, int64_t o, int64_t in, int64_t out)
-{
-    const double half = r->where == ASYMMETRIC ? 0 : 0.5,
-                 back = r->where == TF_HALF_PIXEL ? 0 : half;
-    if (r->where == ALIGN_CORNERS) return out == 1 ? 0 : (double)(o * (in - 1)) / (double)(out - 1);
-    if (r->where == PYTORCH_HALF_PIXEL && out == 1) return 0;
-    const double p =
-        r->sizes ? ((double)o + half) * (double)in / (double)out : ((double)o + half) / scale;
-    return (r->linear ? p : (double)(float)p) - back;
-}
-
-static double rounded(rounding round, double p, bool shrinks)
-{
-    switch (round) {
-    case PREFER_FLOOR:
-        return ceil(p - 0.5);
-    case PREFER_CEIL:
-        return floor(p + 0.5);
-    case DOWN:
-        return floor(p);
-    case UP:
-        return ceil(p);
-    default:
-        return shrinks ? ceil(p) : floor(p);
-    }
-}
-
-static int64_t clamped(double p, int64_t in)
-{
-    return p < 0 ? 0 : p > (double)(in - 1) ? in - 1 : (int64_t)p;
-}
-
-static oxp_status axis_table(oxp_ctx *ctx, oxp_arena *arena, const resizing *r, double scale,
-                             int64_t in, int64_t out, int taps, const int64_t **index_out,
-                             const double **weight_out)
-{
-    int64_t *index = OXP_NEW(arena, int64_t, out * taps);
-    double *weight = OXP_NEW(arena, double, out *taps);
-    OXP_FAIL_IF(ctx, !index || !weight, OXP_ENOMEM, "out of memory");
-    for (int64_t o = 0; o < out; o++) {
-        double p = position(r, scale, o, in, out);
-        if (taps == 1) {
-            index[o] = clamped(rounded(r->round, p, scale < 1), in);
-            weight[o] = 1;
-            continue;
-        }
-        p = p < 0 ? 0 : p > (double)(in - 1) ? (double)(in - 1) : p;
-        index[2 * o] = clamped(floor(p), in);
-        index[2 * o + 1] = clamped(floor(p) + 1, in);
-        weight[2 * o + 1] = p - floor(p);
-        weight[2 * o] = 1 - weight[2 * o + 1];
-    }
-    *index_out = index;
-    *weight_out = weight;
-    return OXP_OK;
-}
-
-/* The tables of a Resize, Upsample or _ResizeGrad for the forward shapes x -> y. An axis with scale
- * 1 is left alone. */
-static oxp_status build_tables(oxp_ctx *ctx, oxp_arena *arena, const oxp_node *node,
-                               const oxp_shape *x, const oxp_shape *y, oxp_resize *t)
-{
-    resizing r;
-    OXP_TRY(read_resize(ctx, node, x->rank, &r));
-    *t = (oxp_resize){.rank = x->rank};
-    for (int a = 0; a < x->rank; a++) {
-        const double scale = r.sizes ? (double)y->dim[a] / (double)x->dim[a] : r.scales[a];
-        t->taps[a] = 1;
-        if (scale >= 1 && scale <= 1) continue;
-        t->taps[a] = r.linear ? 2 : 1;
-        OXP_TRY(axis_table(ctx, arena, &r, scale, x->dim[a], y->dim[a], t->taps[a], &t->index[a],
-                           &t->weight[a]));
-    }
-    return OXP_OK;
+    oxp_resizing r;
+    OXP_TRY(oxp_resizing_read(ctx, node, x, &r));
+    return oxp_resizing_tables(ctx, arena, &r, x, y, t);
 }
 
 /* ---- infer ---- */
@@ -249,21 +84,21 @@ static oxp_status build_tables(oxp_ctx *ctx, oxp_arena *arena, const oxp_node *n
 static oxp_status infer_resize(oxp_infer *inf)
 {
     const oxp_shape *x = oxp_infer_shape(inf, 0);
-    resizing r;
+    oxp_resizing r;
     oxp_shape y;
-    OXP_TRY(read_resize(inf->ctx, inf->node, x->rank, &r));
-    if (r.linear) OXP_TRY(oxp_infer_float(inf, 0));
-    OXP_TRY(result_shape(inf->ctx, inf->node, &r, x, &y));
+    OXP_TRY(oxp_resizing_read(inf->ctx, inf->node, x, &r));
+    if (r.mode != OXP_RESIZE_NEAREST) OXP_TRY(oxp_infer_float(inf, 0));
+    OXP_TRY(oxp_resizing_shape(inf->ctx, inf->node, &r, x, &y));
     return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &y);
 }
 
 static oxp_status infer_resize_grad(oxp_infer *inf)
 {
-    resizing r;
+    oxp_resizing r;
     oxp_shape y;
     OXP_TRY(oxp_infer_from_attr(inf, "input_shape"));
-    OXP_TRY(read_resize(inf->ctx, inf->node, inf->shape[0].rank, &r));
-    OXP_TRY(result_shape(inf->ctx, inf->node, &r, &inf->shape[0], &y));
+    OXP_TRY(oxp_resizing_read(inf->ctx, inf->node, &inf->shape[0], &r));
+    OXP_TRY(oxp_resizing_shape(inf->ctx, inf->node, &r, &inf->shape[0], &y));
     OXP_NODE_FAIL_IF(inf->ctx, inf->node, !oxp_shape_equal(oxp_infer_shape(inf, 0), &y),
                      OXP_EINTERNAL, "has an adjoint of another %s than the result", "shape");
     return OXP_OK;
@@ -271,49 +106,43 @@ static oxp_status infer_resize_grad(oxp_infer *inf)
 
 /* ---- grad ---- */
 
-#define MAX_ATTRS 6
-
-/* What describes the resizing, for a node of either operator. */
-static size_t resize_attrs(const oxp_node *node, const resizing *r, int rank,
-                           oxp_attr attrs[MAX_ATTRS])
+/* The node's attributes without those that only one of an operator and its adjoint has, with room for
+ * two; NULL when out of memory. */
+static oxp_attr *shared_attrs(oxp_build *b, const oxp_node *node, size_t *n)
 {
-    const char *where = "coordinate_transformation_mode", *round = "nearest_mode";
-    size_t n = 0;
-    attrs[n++] = OXP_STR("mode", r->linear ? "linear" : "nearest");
-    if (r->scales)
-        attrs[n++] = (oxp_attr){
-            .name = "scales", .type = OXP_ATTR_FLOATS, .n = (size_t)rank, .floats = r->scales};
-    else
-        attrs[n++] = OXP_INTS("sizes", r->sizes, (size_t)rank);
-    if (r->legacy) return n;
-    attrs[n++] = OXP_STR(where, oxp_attr_string(node, where, "half_pixel"));
-    attrs[n++] = OXP_STR(round, oxp_attr_string(node, round, "round_prefer_floor"));
-    return n;
+    static const char *const own[] = {"input_shape", "legacy", "extrapolation_value"};
+    oxp_attr *attrs = OXP_NEW(b->ctx->scratch, oxp_attr, node->n_attrs + 2);
+    *n = 0;
+    for (size_t i = 0; attrs && i < node->n_attrs; i++) {
+        bool kept = true;
+        for (size_t k = 0; k < OXP_COUNT(own); k++)
+            kept = kept && strcmp(node->attrs[i].name, own[k]) != 0;
+        if (kept) attrs[(*n)++] = node->attrs[i];
+    }
+    return attrs;
 }
 
 /* dx = _ResizeGrad(dy) = T' dy */
 static oxp_status grad_resize(oxp_grad *g)
 {
     const oxp_shape x = *oxp_b_shape(g->b, g->node->in[0]);
-    resizing r;
-    oxp_attr attrs[MAX_ATTRS];
-    OXP_TRY(read_resize(g->b->ctx, g->node, x.rank, &r));
-    size_t n = resize_attrs(g->node, &r, x.rank, attrs);
+    size_t n;
+    oxp_attr *attrs = shared_attrs(g->b, g->node, &n);
+    OXP_NOMEM_IF(g->b->ctx, attrs);
     attrs[n++] = OXP_INTS("input_shape", x.dim, (size_t)x.rank);
-    if (r.legacy) attrs[n++] = OXP_INT("legacy", 1);
+    if (g->node->op == &oxp_op_Upsample) attrs[n++] = OXP_INT("legacy", 1);
     g->dx[0] = oxp_emit(g->b, &oxp_op__ResizeGrad, g->dy, 1, attrs, n);
     return g->b->status;
 }
 
-/* Linear in dy: the adjoint of T' is T, a Resize again. */
+/* Linear in dy: the adjoint of T' is T, a Resize again, with nothing put outside. */
 static oxp_status grad_resize_grad(oxp_grad *g)
 {
-    const int rank = oxp_b_shape(g->b, g->node->in[0])->rank;
-    resizing r;
-    oxp_attr attrs[MAX_ATTRS];
-    OXP_TRY(read_resize(g->b->ctx, g->node, rank, &r));
-    const size_t n = resize_attrs(g->node, &r, rank, attrs);
-    g->dx[0] = oxp_emit(g->b, r.legacy ? &oxp_op_Upsample : &oxp_op_Resize, g->dy, 1, attrs, n);
+    const bool legacy = oxp_attr_int(g->node, "legacy", 0) != 0;
+    size_t n;
+    const oxp_attr *attrs = shared_attrs(g->b, g->node, &n);
+    OXP_NOMEM_IF(g->b->ctx, attrs);
+    g->dx[0] = oxp_emit(g->b, legacy ? &oxp_op_Upsample : &oxp_op_Resize, g->dy, 1, attrs, n);
     return g->b->status;
 }
 
@@ -325,7 +154,7 @@ static oxp_status ref_resize(const oxp_call *call)
     const bool back = call->node->op == &oxp_op__ResizeGrad;
     const oxp_shape *x = back ? &call->out_shape[0] : &call->in_shape[0];
     const oxp_shape *y = back ? &call->in_shape[0] : &call->out_shape[0];
-    OXP_TRY(build_tables(call->ctx, call->scratch, call->node, x, y, &t));
+    OXP_TRY(read_tables(call->ctx, call->scratch, call->node, x, y, &t));
     oxp_tables_apply(&t, back, x, y, call->in[0], call->out[0]);
     return OXP_OK;
 }
@@ -338,8 +167,8 @@ static oxp_status lower_resize(oxp_lower *lw, const oxp_node *node)
     if (oxp_value_of(g, node->in[0])->dtype != OXP_F32) return oxp_lower_by_ref(lw, node);
     oxp_resize *t = OXP_NEW(oxp_lower_arena(lw), oxp_resize, 1);
     OXP_NOMEM_IF(oxp_lower_ctx(lw), t);
-    OXP_TRY(build_tables(oxp_lower_ctx(lw), oxp_lower_arena(lw), node, back ? out : in,
-                         back ? in : out, t));
+    OXP_TRY(read_tables(oxp_lower_ctx(lw), oxp_lower_arena(lw), node, back ? out : in,
+                        back ? in : out, t));
     return back ? oxp_lower_resize_grad(lw, t, node->in[0], node->out[0])
                 : oxp_lower_resize(lw, t, node->in[0], node->out[0]);
 }
@@ -348,7 +177,7 @@ static oxp_status expand_resize_grad(oxp_build *b, const oxp_node *node, oxp_val
 {
     const oxp_shape x = oxp_node_shape(node, "input_shape"), y = *oxp_b_shape(b, node->in[0]);
     oxp_resize t;
-    OXP_TRY(build_tables(b->ctx, b->ctx->scratch, node, &x, &y, &t));
+    OXP_TRY(read_tables(b->ctx, b->ctx->scratch, node, &x, &y, &t));
     out[0] = oxp_b_tables_adjoint(b, &t, &x, node->in[0]);
     return b->status;
 }
@@ -358,13 +187,14 @@ static oxp_status expand_resize_grad(oxp_build *b, const oxp_node *node, oxp_val
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
 #define RESIZE_ATTRS                                                                               \
-    {"mode", OXP_ATTR_STRING, "nearest,linear"}, {"nearest_mode", OXP_ATTR_STRING, NULL},          \
-    {"coordinate_transformation_mode", OXP_ATTR_STRING,                                            \
-     "half_pixel,pytorch_half_pixel,asymmetric,align_corners,tf_half_pixel_for_nn"},               \
+    {"mode", OXP_ATTR_STRING, "nearest,linear,cubic"}, {"nearest_mode", OXP_ATTR_STRING, NULL},    \
+    {"coordinate_transformation_mode", OXP_ATTR_STRING, NULL}, {"axes", OXP_ATTR_INTS, NULL},      \
+    {"antialias", OXP_ATTR_INT, NULL}, {"cubic_coeff_a", OXP_ATTR_FLOAT, NULL},                    \
+    {"exclude_outside", OXP_ATTR_INT, NULL}, {"roi", OXP_ATTR_FLOATS, NULL},                       \
+    {"keep_aspect_ratio_policy", OXP_ATTR_STRING, "stretch,not_larger,not_smaller"},               \
     {"scales", OXP_ATTR_FLOATS, NULL}, {"sizes", OXP_ATTR_INTS, NULL}
 static const oxp_attr_spec resize_specs[] = {
-    RESIZE_ATTRS, {"roi", OXP_ATTR_FLOATS, NULL}, {"cubic_coeff_a", OXP_ATTR_FLOAT, NULL},
-    {"exclude_outside", OXP_ATTR_INT, "0"}, {"extrapolation_value", OXP_ATTR_FLOAT, NULL}, END};
+    RESIZE_ATTRS, {"extrapolation_value", OXP_ATTR_FLOAT, NULL}, END};
 static const oxp_attr_spec upsample_specs[] = {
     {"mode", OXP_ATTR_STRING, "nearest,linear"}, {"scales", OXP_ATTR_FLOATS, NULL}, END};
 static const oxp_attr_spec grad_specs[] = {
