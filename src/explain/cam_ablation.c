@@ -56,7 +56,6 @@ static oxp_status drive(oxp_drive *d)
     size_t layer = 0;
     while (layer + 1 < d->n_feeds && d->out_of_feed[layer] != 0) layer++;
     OXP_TRY(oxp_chunk_new(d, oxp_rows_width(d), &c));
-    OXP_TRY(oxp_rows_run(d, d->n_items, d->feed, d->side, NULL, d->score));
     for (size_t item = 0; item < d->n_items; item++) OXP_TRY(ablate_item(d, &c, layer, item));
     return OXP_OK;
 }

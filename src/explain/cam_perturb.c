@@ -250,7 +250,6 @@ static oxp_status new_scorer(oxp_drive *d, size_t o, scorer *s)
 
 static oxp_status drive(oxp_drive *d)
 {
-    OXP_TRY(oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score));
     for (size_t o = 0; o < d->n_out; o++) {
         scorer s;
         OXP_TRY(new_scorer(d, o, &s));
@@ -318,7 +317,7 @@ const oxp_method oxp_method_scorecam = {
              .weakness = "slow; a softmax of logits often leaves one channel; masked inputs are "
                          "unlike what the model was trained on"},
     .params = score_params,
-    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS | OXP_METHOD_STARTS,
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan,
@@ -339,7 +338,7 @@ const oxp_method oxp_method_ss_cam = {
              .cost = "1 forward, and samples forward per channel of the layer",
              .weakness = "as Score-CAM, and samples times slower; another seed, another map"},
     .params = smooth_params,
-    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS | OXP_METHOD_STARTS,
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan,
@@ -360,7 +359,7 @@ const oxp_method oxp_method_is_cam = {
              .cost = "1 forward, and samples forward per channel of the layer",
              .weakness = "as Score-CAM, and samples times slower"},
     .params = integrated_params,
-    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS | OXP_METHOD_STARTS,
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan,

@@ -128,7 +128,6 @@ static oxp_status drive(oxp_drive *d)
                 "grad-cam++");
     for (size_t o = 0; o < d->n_out; o++) OXP_TRY(new_moments(d, o, &m[o]));
     OXP_TRY(oxp_chunk_new(d, oxp_rows_width(d), &chunk));
-    OXP_TRY(oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score));
     for (size_t item = 0; item < d->n_items; item++) OXP_TRY(smooth_item(d, &chunk, m, item));
     return OXP_OK;
 }
@@ -177,7 +176,7 @@ const oxp_method oxp_method_smooth_grad_cam_pp = {
              .cost = "samples + 1 forward, samples + 1 backward down to the layer",
              .weakness = "as Grad-CAM++; another seed gives another map"},
     .params = params,
-    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS,
+    .flags = OXP_METHOD_LAYER | OXP_METHOD_FEEDS | OXP_METHOD_STARTS,
     .channels = OXP_CHANNELS_NONE,
     .features = OXP_CHANNELS_NONE,
     .plan = plan,

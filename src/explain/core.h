@@ -98,6 +98,8 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
  * when the method promises none. */
 oxp_status oxp_core_expected(oxp_ctx *ctx, const oxp_core *core, size_t n, double *sums);
 
+/* The explained scalar of a row of the target tensor. */
+double oxp_side_score(const oxp_drive *d, const oxp_side *side, const double *row);
 /* seed (one row, zeros) += dY/dtarget for this side: +1 at the target, -1 at the contrast. */
 void oxp_side_seed(const oxp_drive *d, const oxp_side *side, double *seed);
 

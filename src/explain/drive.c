@@ -9,7 +9,7 @@ size_t oxp_rows_width(const oxp_drive *d)
     return d->core->width;
 }
 
-static double explained_score(const oxp_drive *d, const oxp_side *side, const double *row)
+double oxp_side_score(const oxp_drive *d, const oxp_side *side, const double *row)
 {
     const double score = oxp_target_score(&d->core->classes, d->core->score.space, d->target->kind,
                                           side->index, row);
@@ -36,7 +36,7 @@ static oxp_status run_chunk(oxp_drive *d, size_t first, size_t n, double *const 
     OXP_TRY(oxp_core_forward(d->ctx, core, n, core->at, core->rows, NULL));
     memset(core->seeds, 0, n * count * sizeof(double));
     for (size_t r = 0; r < n; r++) {
-        if (score) score[first + r] = explained_score(d, &side[first + r], core->rows + r * count);
+        if (score) score[first + r] = oxp_side_score(d, &side[first + r], core->rows + r * count);
         oxp_side_seed(d, &side[first + r], core->seeds + r * count);
     }
     return out ? oxp_core_backward(d->ctx, core, n, core->seeds, core->to) : OXP_OK;
@@ -61,7 +61,9 @@ oxp_status oxp_drive_method(oxp_drive *d, const oxp_method *method)
     OXP_NOMEM_IF(d->ctx, ctx.scratch);
     inner.ctx = &ctx;
     inner.method = method;
-    const oxp_status status = method->drive(&inner);
+    oxp_status status = oxp_rows_run(&inner, d->n_items, d->feed, d->side,
+                                     method->flags & OXP_METHOD_STARTS ? d->out : NULL, d->score);
+    if (status == OXP_OK) status = method->drive(&inner);
     oxp_arena_free(ctx.scratch);
     return status;
 }

@@ -148,7 +148,6 @@ static oxp_status drive(oxp_drive *d)
     OXP_NOMEM_IF(d->ctx, g);
     OXP_TRY(oxp_chunk_new(d, oxp_rows_width(d), &c));
     OXP_TRY(oxp_baseline_new(d, &x0));
-    OXP_TRY(oxp_rows_run(d, d->n_items, d->feed, d->side, NULL, d->score));
     for (size_t f = 0; f < d->n_feeds; f++)
         if (d->varied[f]) OXP_TRY(make_groups(d, f, &g[f]));
     for (size_t item = 0; item < d->n_items; item++) {

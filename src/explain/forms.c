@@ -68,7 +68,7 @@ static oxp_status drive_influence(oxp_drive *d)
     for (size_t item = 0; item < d->n_items; item++) {
         OXP_TRY(oxp_baseline_fill(d, oxp_param_text(d->params, "baseline"), item, 0, x0));
         for (size_t o = 0; o < d->n_out; o++) to[o] = d->out[o] + item * (size_t)d->out_count[o];
-        OXP_TRY(oxp_line_mean(d, &q, &c, item, x0, to, item * q.n, d->n_items * q.n));
+        OXP_TRY(oxp_line_mean(d, &q, &c, item, x0, to, NULL, item * q.n, d->n_items * q.n));
     }
     return OXP_OK;
 }
@@ -114,7 +114,6 @@ static oxp_status conduct_item(oxp_drive *d, const oxp_chunk *c, size_t item, do
     for (size_t i = 0; d->n_out == 1 && i < (size_t)d->out_count[0] / 2; i++)
         sum += d->out[0][item * (size_t)d->out_count[0] + i];
     if (d->n_out == 1) d->gap[item] = oxp_line_gap(sum, ends);
-    d->score[item] = ends[1];
     return OXP_OK;
 }
 

@@ -170,7 +170,6 @@ static oxp_status drive(oxp_drive *d)
         }
         OXP_TRY(oxp_ctx_progress(d->ctx, "guided-ig", step + 1, steps));
     }
-    OXP_TRY(oxp_rows_run(d, n, d->feed, d->side, NULL, d->score));
     for (size_t item = 0; item < n; item++) {
         double sum = 0.0;
         for (size_t i = 0; i < g[item].n; i++) sum += g[item].attribution[i];

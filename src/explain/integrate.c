@@ -8,10 +8,10 @@
 #include "explain/path.h"
 
 /* Multiplies by (x - x0), then compares the sum with the change of the score. */
-static oxp_status finish_item(oxp_drive *d, const oxp_chunk *c, size_t item, double *const *x0)
+static void finish_item(oxp_drive *d, size_t item, double *const *x0, double start)
 {
     const bool multiply = oxp_param_bool(d->params, "multiply");
-    double sum = 0.0, ends[2];
+    double sum = 0.0;
     for (size_t f = 0; f < d->n_feeds; f++) {
         if (!d->varied[f]) continue;
         const size_t n = (size_t)d->count[f];
@@ -22,10 +22,7 @@ static oxp_status finish_item(oxp_drive *d, const oxp_chunk *c, size_t item, dou
             to[i] *= multiply ? x[i] - x0[f][i] : 1.0;
         }
     }
-    OXP_TRY(oxp_line_ends(d, c, item, x0, ends));
-    d->score[item] = ends[1];
-    d->gap[item] = oxp_line_gap(sum, ends);
-    return OXP_OK;
+    d->gap[item] = oxp_line_gap(sum, (const double[]){start, d->score[item]});
 }
 
 static oxp_status drive(oxp_drive *d)
@@ -33,16 +30,16 @@ static oxp_status drive(oxp_drive *d)
     oxp_quadrature q;
     oxp_chunk c;
     double **x0, **to = OXP_NEW(d->ctx->scratch, double *, d->n_out + 1);
-    const size_t width = oxp_rows_width(d);
     OXP_NOMEM_IF(d->ctx, to);
     OXP_TRY(oxp_quadrature_make(d, &q));
     OXP_TRY(oxp_baseline_new(d, &x0));
-    OXP_TRY(oxp_chunk_new(d, width > 2 ? width : 2, &c));
+    OXP_TRY(oxp_chunk_new(d, oxp_rows_width(d), &c));
     for (size_t item = 0; item < d->n_items; item++) {
         OXP_TRY(oxp_baseline_fill(d, oxp_param_text(d->params, "baseline"), item, 0, x0));
         for (size_t o = 0; o < d->n_out; o++) to[o] = d->out[o] + item * (size_t)d->out_count[o];
-        OXP_TRY(oxp_line_mean(d, &q, &c, item, x0, to, item * q.n, d->n_items * q.n));
-        OXP_TRY(finish_item(d, &c, item, x0));
+        double start;
+        OXP_TRY(oxp_line_mean(d, &q, &c, item, x0, to, &start, item * q.n, d->n_items * q.n));
+        finish_item(d, item, x0, start);
     }
     return OXP_OK;
 }

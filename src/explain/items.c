@@ -179,6 +179,7 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
     oxp_drive *d = &items->drive;
     const size_t count = (size_t)core->classes.count;
     const bool one_pass = !s->params.method->drive || s->settings.predict_only;
+    const bool starts = one_pass || (s->params.method->flags & OXP_METHOD_STARTS);
     double **at = OXP_NEW(ctx->scratch, double *, d->n_feeds),
            **to = OXP_NEW(ctx->scratch, double *, d->n_out + 1);
     double *seeds = OXP_NEW(ctx->scratch, double, core->width *count + 1);
@@ -193,8 +194,10 @@ oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items)
         for (size_t r = 0; r < n; r++) {
             OXP_TRY(resolve(ctx, s, items, first + r));
             oxp_side_seed(d, &d->side[first + r], seeds + r * count);
+            d->score[first + r] =
+                oxp_side_score(d, &d->side[first + r], items->top_rows + (first + r) * count);
         }
-        if (one_pass) OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
+        if (starts) OXP_TRY(oxp_core_backward(ctx, core, n, seeds, to));
         if (one_pass) OXP_TRY(oxp_core_expected(ctx, core, n, items->expected + first));
         if (one_pass && d->n_items > core->width)
             OXP_TRY(oxp_ctx_progress(ctx, s->params.method->info.name, first + n, d->n_items));

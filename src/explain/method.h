@@ -30,6 +30,8 @@ typedef enum oxp_method_flag {
     OXP_METHOD_TAIL = 1 << 7,
     /* defined on layers into which batch norms are merged, optimised or not */
     OXP_METHOD_MERGED = 1 << 8,
+    /* with FEEDS: drive finds the attribution of each item itself in out, and goes on from there */
+    OXP_METHOD_STARTS = 1 << 9,
     /* with LAYER: layers are attention maps (rows, heads, queries, keys); the last when none is named */
     OXP_METHOD_ATTENTION = 1 << 10,
     /* with ATTENTION: the maps of all layers, first block first, give one attribution, out[0] */
@@ -194,10 +196,10 @@ struct oxp_drive {
     const oxp_shape *out_shape; /* [n_out] shape of one row, the batch axis dropped */
     const oxp_roles *out_roles; /* [n_out] of the tensor attributed to, batch axis included */
     double *const *out;         /* [n_out][n_items * out_count] to fill */
-    double *score;              /* [n_items] to fill: the explained scalar at the item itself */
-    double *gap;                /* [n_items] completeness gap, NaN unless the method sets it */
-    const char **warning;       /* to set: a note on this run, a literal */
-    uint32_t item_base;         /* number of the first item, for random numbers */
+    double *score; /* [n_items] the explained scalar at the item itself, known when drive starts */
+    double *gap;   /* [n_items] completeness gap, NaN unless the method sets it */
+    const char **warning; /* to set: a note on this run, a literal */
+    uint32_t item_base;   /* number of the first item, for random numbers */
 };
 
 /* Runs n rows: feed[f] has n * count[f] elements, side[n]; fills out (may be NULL) and score (may

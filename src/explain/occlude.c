@@ -165,7 +165,6 @@ static oxp_status drive(oxp_drive *d)
 {
     occluded c;
     OXP_TRY(new_occluded(d, &c));
-    OXP_TRY(oxp_rows_run(d, d->n_items, d->feed, d->side, NULL, d->score));
     for (size_t item = 0; item < d->n_items; item++)
         for (size_t f = 0; f < d->n_feeds; f++)
             if (d->varied[f])

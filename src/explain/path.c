@@ -107,29 +107,27 @@ void oxp_chunk_line(const oxp_drive *d, const oxp_chunk *c, size_t row, size_t i
 /* ---- lines ---- */
 
 oxp_status oxp_line_mean(oxp_drive *d, const oxp_quadrature *q, const oxp_chunk *c, size_t item,
-                         double *const *x0, double *const *to, uint64_t done, uint64_t total)
+                         double *const *x0, double *const *to, double *start, uint64_t done,
+                         uint64_t total)
 {
-    const size_t width = oxp_rows_width(d);
+    const size_t width = oxp_rows_width(d), all = q->n + (start != NULL);
     for (size_t o = 0; o < d->n_out; o++) memset(to[o], 0, (size_t)d->out_count[o] * sizeof **to);
-    for (size_t s = 0; s < q->n; s += width) {
-        const size_t rows = q->n - s < width ? q->n - s : width;
-        for (size_t r = 0; r < rows; r++) oxp_chunk_line(d, c, r, item, x0, q->a[s + r]);
-        OXP_TRY(oxp_rows_run(d, rows, c->feed, c->side, c->out, NULL));
+    for (size_t s = 0; s < all; s += width) {
+        const size_t rows = all - s < width ? all - s : width;
+        for (size_t r = 0; r < rows;
+             r++) /* x0 itself comes last: mostly into a row that is left over */
+            oxp_chunk_line(d, c, r, item, x0, s + r < q->n ? q->a[s + r] : 0.0);
+        OXP_TRY(oxp_rows_run(d, rows, c->feed, c->side, s < q->n ? c->out : NULL, c->score));
+        if (start && s + rows == all) *start = c->score[rows - 1];
         for (size_t o = 0; o < d->n_out; o++) {
             const size_t n = (size_t)d->out_count[o];
-            for (size_t r = 0; r < rows; r++)
+            for (size_t r = 0; r < rows && s + r < q->n; r++)
                 for (size_t i = 0; i < n; i++) to[o][i] += q->w[s + r] * c->out[o][r * n + i];
         }
-        OXP_TRY(oxp_ctx_progress(d->ctx, d->method->info.name, done + s + rows, total));
+        const uint64_t step = s + rows < q->n ? s + rows : q->n;
+        OXP_TRY(oxp_ctx_progress(d->ctx, d->method->info.name, done + step, total));
     }
     return OXP_OK;
-}
-
-oxp_status oxp_line_ends(oxp_drive *d, const oxp_chunk *c, size_t item, double *const *x0,
-                         double ends[2])
-{
-    for (size_t end = 0; end < 2; end++) oxp_chunk_line(d, c, end, item, x0, (double)end);
-    return oxp_rows_run(d, 2, c->feed, c->side, NULL, ends);
 }
 
 double oxp_line_gap(double sum, const double ends[2])

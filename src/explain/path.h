@@ -44,12 +44,10 @@ oxp_status oxp_baseline_fill(oxp_drive *d, const char *kind, size_t item, uint32
                              double *const *x0);
 
 /* to[o] = sum_s w_s out_o(x0 + a_s (x - x0)) for one item: the mean along the line of what the
- * method's plan gives. Reports progress as step `done` + s of `total`. */
+ * method's plan gives; *start = Y(x0) unless NULL. Reports progress as step `done` + s of `total`. */
 oxp_status oxp_line_mean(oxp_drive *d, const oxp_quadrature *q, const oxp_chunk *c, size_t item,
-                         double *const *x0, double *const *to, uint64_t done, uint64_t total);
-/* Y(x0) and Y(x) into ends[0] and ends[1]; c has room for two rows. */
-oxp_status oxp_line_ends(oxp_drive *d, const oxp_chunk *c, size_t item, double *const *x0,
-                         double ends[2]);
+                         double *const *x0, double *const *to, double *start, uint64_t done,
+                         uint64_t total);
 /* |sum - (Y(x) - Y(x0))| relative to that change */
 double oxp_line_gap(double sum, const double ends[2]);
 

@@ -391,16 +391,22 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
 
 typedef struct rehearsal {
     double end; /* drives that draw much noise would go on for minutes */
-    uint64_t done, total;
+    const uint32_t *passes;
+    uint32_t reports, first_passes; /* the latter at the first report */
+    uint64_t first, done, total;
 } rehearsal;
 
 static int follow_rehearsal(const char *what, uint64_t done, uint64_t total, void *user)
 {
     rehearsal *r = user;
     OXP_UNUSED(what);
+    if (r->reports++ == 0) {
+        r->first = done;
+        r->first_passes = *r->passes;
+    }
     r->done = done;
     r->total = total;
-    return now() > r->end;
+    return r->reports > 1 && now() > r->end;
 }
 
 static oxp_status rehearse(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_items,
@@ -414,14 +420,14 @@ static oxp_status rehearse(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *input
 }
 
 /* The method drives, its passes are counted instead of run; after a second the rest is inferred
- * from the share of the work that it has reported as done. */
+ * from what passed between its reports of progress. */
 oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, size_t n_inputs,
                             oxp_target target, oxp_target contrast, oxp_cost *cost,
                             uint32_t *passes)
 {
     size_t n_items;
     OXP_TRY(oxp_session_compile(ctx, s, inputs, n_inputs, &n_items));
-    rehearsal r = {.end = now() + 1.0};
+    rehearsal r = {.end = now() + 1.0, .passes = &s->core->passes};
     oxp_error why = {0};
     oxp_ctx quiet = *ctx;
     quiet.error = &why;
@@ -437,7 +443,9 @@ oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inpu
     *cost = oxp_program_cost(s->core->program);
     *passes = s->core->passes - before;
     if (status != OXP_ECANCELLED) return status;
-    *passes = (uint32_t)((double)*passes * (double)r.total / (double)(r.done ? r.done : 1));
+    const double per_unit = (double)(s->core->passes - r.first_passes) /
+                            (double)(r.done > r.first ? r.done - r.first : 1);
+    *passes += (uint32_t)(per_unit * (double)(r.total - r.done) + 0.5);
     return OXP_OK;
 }
 

@@ -216,7 +216,8 @@ static oxp_status integrate(oxp_drive *d, const oxp_quadrature *q, const oxp_chu
                (size_t)d->out_count[o] * sizeof(double));
     for (size_t k = 0; k < OXP_COUNT(ends); k++) {
         OXP_TRY(oxp_baseline_fill(d, ends[k], item, 0, x0));
-        OXP_TRY(oxp_line_mean(d, q, c, item, x0, to, (item * 2 + k) * q->n, d->n_items * 2 * q->n));
+        OXP_TRY(oxp_line_mean(d, q, c, item, x0, to, NULL, (item * 2 + k) * q->n,
+                              d->n_items * 2 * q->n));
         for (size_t f = 0; f < d->n_feeds; f++) {
             if (!d->varied[f]) continue;
             const size_t n = (size_t)d->count[f], o = (size_t)d->out_of_feed[f];
