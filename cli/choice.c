@@ -2,6 +2,7 @@
  * when one of several does not apply. */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The group `main`: what most people compare, without the methods that need a pass per channel. */
@@ -110,20 +111,73 @@ oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t 
     o.max_memory = c->max_memory;
     o.top_k = c->top;
     o.no_optimise = c->no_optimise;
-    o.progress = c->quiet ? NULL : show_progress;
+    o.progress = c->quiet ? watch_progress : show_progress;
     share_options(ch, at, &o, &params);
     oxp_explainer_new(&ch->explainers[at], s->model, &o, error);
     return ch->explainers[at];
 }
 
-int pass_over(const cli *c, choice *ch, size_t at, const oxp_error *error)
+int pass_over(choice *ch, size_t at, const oxp_error *error)
 {
     const bool applies = error->code != OXP_EINVAL && error->code != OXP_EUNSUPPORTED;
     if (applies || ch->names.n == 1) return fail_error(error);
-    if (ch->done == 0 && ch->first.code == OXP_OK) ch->first = *error;
-    if (ch->done == 0 && at + 1 == ch->names.n) return fail_error(&ch->first);
-    if (ch->done > 0) note(c, "%s does not apply: %s", ch->names.v[at], error->message);
+    if (ch->first.code == OXP_OK) ch->first = *error;
+    if (!ch->why[at]) ch->why[at] = strdup(error->message);
     return EXIT_DONE;
+}
+
+/* "a, b and c do not apply: WHY", for all that share the reason of the method `at`. */
+static void tell_reason(const cli *c, const choice *ch, size_t at)
+{
+    char names[4096] = "";
+    size_t last = at, n = 0, used = 0;
+    for (size_t i = at; i < ch->names.n; i++)
+        if (ch->why[i] && strcmp(ch->why[i], ch->why[at]) == 0) last = i;
+    for (size_t i = at; i <= last && used < sizeof names; i++)
+        if (ch->why[i] && strcmp(ch->why[i], ch->why[at]) == 0)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                     n++ == 0    ? ""
+                                     : i == last ? " and "
+                                                 : ", ",
+                                     ch->names.v[i]);
+    note(c, "%s %s not apply: %s", names, n == 1 ? "does" : "do", ch->why[at]);
+}
+
+static void forget_reasons(choice *ch)
+{
+    for (size_t i = 0; i < ch->names.n; i++) {
+        free(ch->why[i]);
+        ch->why[i] = NULL;
+    }
+}
+
+int tell_passed_over(const cli *c, choice *ch, bool costs)
+{
+    if (ch->done == 0 && ch->first.code != OXP_OK) return fail_error(&ch->first);
+    for (size_t i = 0; i < ch->names.n; i++) {
+        size_t k = 0;
+        while (k < i && !(ch->why[i] && ch->why[k] && strcmp(ch->why[i], ch->why[k]) == 0)) k++;
+        if (ch->why[i] && k == i) tell_reason(c, ch, i);
+    }
+    forget_reasons(ch);
+    if (costs && ch->done > 1)
+        printf("%-28s %llu passes, %.4g GFLOP\n", "all of them", (unsigned long long)ch->passes,
+               ch->flops * 1e-9);
+    return EXIT_DONE;
+}
+
+oxp_status show_cost(const subject *s, choice *ch, size_t at, oxp_explainer *e, oxp_error *error)
+{
+    oxp_estimate cost;
+    const oxp_status status = oxp_explainer_cost(&cost, e, s->arrays, s->n_inputs, error);
+    if (status != OXP_OK) return status;
+    printf("%-28s %llu pass%s of %.3g GFLOP, workspace %.1f MB, weights %.1f MB\n", ch->names.v[at],
+           (unsigned long long)cost.passes, cost.passes == 1 ? "" : "es", (double)cost.flops * 1e-9,
+           (double)cost.workspace_bytes * 1e-6, (double)cost.weight_bytes * 1e-6);
+    ch->passes += cost.passes;
+    ch->flops += (double)cost.passes * (double)cost.flops;
+    ch->done++;
+    return OXP_OK;
 }
 
 void tell_notes(const cli *c, choice *ch, const oxp_result *r)
@@ -131,7 +185,12 @@ void tell_notes(const cli *c, choice *ch, const oxp_result *r)
     for (size_t i = 0; i < oxp_result_note_count(r); i++) {
         const char *text = oxp_result_note(r, i);
         char line[sizeof ch->told[0]];
+        const bool warning = strncmp(text, "warning: ", 9) == 0 && ch->names.n > 1;
         size_t k = 0;
+        if (warning) { /* of one of several: which? */
+            note(c, "warning: %s: %s", oxp_result_method(r), text + 9);
+            continue;
+        }
         snprintf(line, sizeof line, "%s", text);
         while (k < ch->n_told && strcmp(ch->told[k], line) != 0) k++;
         if (k < ch->n_told) continue;
@@ -151,4 +210,5 @@ void drop_explainer(choice *ch, size_t at)
 void drop_choice(choice *ch)
 {
     for (size_t i = 0; i < ch->names.n; i++) oxp_explainer_free(ch->explainers[i]);
+    forget_reasons(ch);
 }

@@ -48,7 +48,11 @@ const char *nearest(const char *wanted, const char *const *names,
 
 /* Progress bar for oxp_progress_fn: on a terminal only, after half a second. */
 int show_progress(const char *what, uint64_t done, uint64_t total, void *user);
+int watch_progress(const char *what, uint64_t done, uint64_t total, void *user); /* shows nothing */
 void end_progress(void);
+/* From now on the first Ctrl-C cancels what reports progress (OXP_ECANCELLED); a second one ends the program. */
+void stop_on_interrupt(void);
+bool interrupted(void);
 
 /* Model and inputs, as predict, explain and compare need them. */
 enum { MAX_INPUTS = 16 };
@@ -74,16 +78,23 @@ typedef struct choice {
     oxp_explainer *explainers[MAX_WORDS]; /* made at first use, kept for all inputs and targets */
     size_t done;                          /* results on this input */
     oxp_error first;                      /* why the first method did not apply */
-    char told[16][256];                   /* notes already printed */
+    char *why[MAX_WORDS];                 /* why a method did not, NULL: it did */
+    uint64_t passes;                      /* of what show_cost printed */
+    double flops;
+    char told[16][256]; /* notes already printed */
     size_t n_told;
 } choice;
 int choose_methods(const cli *c, const char *by_default, choice *out);
 /* NULL: *error says why. */
 oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t at,
                              oxp_error *error);
-/* One of several methods may fail to apply: it is left out with a note. All of them: the first reason
- * is the error. */
-int pass_over(const cli *c, choice *ch, size_t at, const oxp_error *error);
+/* One of several methods may fail to apply: it is left out, and why is kept. */
+int pass_over(choice *ch, size_t at, const oxp_error *error);
+/* After the last method on an input: the methods that did not apply, each reason once. If none did, the first reason is the
+ * error. With `costs`, what all of them together would take. */
+int tell_passed_over(const cli *c, choice *ch, bool costs);
+/* One line: what the method would take on these inputs. */
+oxp_status show_cost(const subject *s, choice *ch, size_t at, oxp_explainer *e, oxp_error *error);
 void tell_notes(const cli *c, choice *ch, const oxp_result *r); /* each once */
 void drop_explainer(choice *ch, size_t at);
 void drop_choice(choice *ch);

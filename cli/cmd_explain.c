@@ -163,34 +163,19 @@ static void tell_question(const cli *c, const subject *s, const oxp_result *r, c
          oxp_result_space(r));
 }
 
-static oxp_status dry_run(const subject *s, oxp_explainer *e, const char *method, oxp_error *error)
-{
-    oxp_estimate cost;
-    const oxp_status status = oxp_explainer_cost(&cost, e, s->arrays, s->n_inputs, error);
-    if (status == OXP_OK)
-        printf("%-28s %llu pass%s of %.3g GFLOP, workspace %.1f MB, weights %.1f MB\n", method,
-               (unsigned long long)cost.passes, cost.passes == 1 ? "" : "es",
-               (double)cost.flops * 1e-9, (double)cost.workspace_bytes * 1e-6,
-               (double)cost.weight_bytes * 1e-6);
-    return status;
-}
-
 static int run_method(const cli *c, const subject *s, choice *ch, size_t at, const char *target,
                       const char *file)
 {
     oxp_error error = {0};
     oxp_result *r;
     oxp_explainer *e = explainer_for(c, s, ch, at, &error);
-    if (!e) return pass_over(c, ch, at, &error);
+    if (!e) return pass_over(ch, at, &error);
     const oxp_status status =
-        c->dry_run ? dry_run(s, e, ch->names.v[at], &error)
+        c->dry_run ? show_cost(s, ch, at, e, &error)
                    : oxp_explain(&r, e, s->arrays, s->n_inputs, target, c->contrast, &error);
     end_progress();
-    if (status != OXP_OK) return pass_over(c, ch, at, &error);
-    if (c->dry_run) {
-        ch->done++;
-        return EXIT_DONE;
-    }
+    if (status != OXP_OK) return pass_over(ch, at, &error);
+    if (c->dry_run) return EXIT_DONE;
     if (ch->done++ == 0) print_prediction(c, s, r, file);
     tell_question(c, s, r, target);
     tell_notes(c, ch, r);
@@ -204,13 +189,15 @@ static int explain_one(const cli *c, subject *s, size_t first, choice *ch)
     int status = load_inputs(c, s, first);
     const size_t targets = c->targets.n ? c->targets.n : 1;
     ch->done = 0;
+    ch->passes = 0;
+    ch->flops = 0.0;
     ch->first = (oxp_error){0};
     for (size_t m = 0; status == EXIT_DONE && m < ch->names.n; m++) {
         for (size_t t = 0; status == EXIT_DONE && t < targets; t++)
             status = run_method(c, s, ch, m, c->targets.n ? c->targets.v[t] : NULL, s->file);
         if (first + inputs_per_run(s) >= c->args.n) drop_explainer(ch, m);
     }
-    return status;
+    return status == EXIT_DONE ? tell_passed_over(c, ch, c->dry_run) : status;
 }
 
 static int check_formats(const cli *c)

@@ -40,14 +40,15 @@ typedef struct layout {
     int grid_y, w, h;
 } layout;
 
-/* Widest useful number of columns with the fewest empty places. */
+/* Widest useful number of columns with the fewest empty places, for one row more at most. */
 static int choose_columns(int n, int most)
 {
     if (n <= most) return n;
+    const int fewest = (n + most - 1) / most;
     int best = most, empty = INT32_MAX;
     for (int cols = most; cols >= (most + 1) / 2; cols--) {
         const int rows = (n + cols - 1) / cols;
-        if (rows * cols - n < empty) {
+        if (rows <= fewest + 1 && rows * cols - n < empty) {
             best = cols;
             empty = rows * cols - n;
         }
@@ -61,7 +62,7 @@ static void choose_grid(layout *g)
     switch (g->subject.kind) {
     case OXP_SUBJECT_SERIES:
         g->cell_w = 620;
-        g->cols = choose_columns(n, 2);
+        g->cols = choose_columns(n, n > 16 ? 3 : 2);
         break;
     case OXP_SUBJECT_PICTURE:
         g->cell_w = n <= 2 ? 420 : n == 3 ? 360 : n == 4 ? 310 : 264;
@@ -69,7 +70,7 @@ static void choose_grid(layout *g)
         break;
     default:
         g->cell_w = 460;
-        g->cols = choose_columns(n, 3);
+        g->cols = choose_columns(n, n > 24 ? 4 : 3);
         break;
     }
     g->rows = (n + g->cols - 1) / g->cols;

@@ -53,6 +53,7 @@ $ onnxplain explain m.onnx x.npy --method saliency,lrp --dry-run
 ! x.npy: array (1,1,4,4) float32, taken as it is
 saliency * 1 pass of *, workspace *, weights *
 lrp * 1 pass of *, workspace *, weights *
+all of them * 2 passes, * GFLOP
 # The plain executor in double gives the same map to the last digit that float has.
 $ onnxplain explain m.onnx x.npy --precision f64 --method saliency --format npy --out f64 --quiet; head -c 60 f64/x.saliency.npy | grep -ao "<f8"
 <f8
