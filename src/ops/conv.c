@@ -214,41 +214,66 @@ typedef struct sums { /* the result is the one that is added to */
     enum { INTO_Y, INTO_X, INTO_W } into;
 } sums;
 
-/* All terms x w y of result cell (n,k,o). */
-static void add_cell(const oxp_conv *c, const sums *s, const int64_t at[5], int64_t y)
+/* to[i] += w from[i] over n cells, `to_step` and `from_step` apart. */
+OXP_SIMD static void add_row(double *restrict to, int64_t to_step, const double *restrict from,
+                             int64_t from_step, double w, int64_t n)
 {
-    const int64_t cg = c->c / c->group, first = at[1] / (c->k / c->group) * cg;
-    int64_t start[3], lo[3], hi[3];
-    for (int a = 0; a < 3; a++) {
-        start[a] = at[2 + a] * c->stride[a] - c->pad_begin[a];
-        lo[a] = oxp_window_first(start[a], c->dilation[a], c->kernel[a]);
-        hi[a] = oxp_window_last(start[a], c->dilation[a], c->kernel[a], c->in[a]);
-    }
-    for (int64_t i = 0; i < cg; i++)
-        for (int64_t i0 = lo[0]; i0 < hi[0]; i0++)
-            for (int64_t i1 = lo[1]; i1 < hi[1]; i1++) {
-                const int64_t row =
-                    ((at[0] * c->c + first + i) * c->in[0] + start[0] + i0 * c->dilation[0]) *
-                        c->in[1] +
-                    start[1] + i1 * c->dilation[1];
-                const int64_t x = row * c->in[2] + start[2];
-                const int64_t w =
-                    (((at[1] * cg + i) * c->kernel[0] + i0) * c->kernel[1] + i1) * c->kernel[2];
-                for (int64_t i2 = lo[2]; i2 < hi[2]; i2++) {
-                    const int64_t xi = x + i2 * c->dilation[2], wi = w + i2;
-                    if (s->into == INTO_Y) s->y[y] += s->x[xi] * s->w[wi];
-                    if (s->into == INTO_X) s->x[xi] += s->y[y] * s->w[wi];
-                    if (s->into == INTO_W) s->w[wi] += s->x[xi] * s->y[y];
-                }
-            }
+    if (to_step == 1 && from_step == 1)
+        for (int64_t i = 0; i < n; i++) to[i] += w * from[i];
+    else
+        for (int64_t i = 0; i < n; i++) to[i * to_step] += w * from[i * from_step];
 }
 
-static void scan(const oxp_conv *c, const sums *s)
+/* All terms x w y of the weight *w, at cell `tap` of the kernel, between one plane of the input and
+ * one of the result. */
+static void add_tap(const oxp_conv *c, const sums *s, const int64_t tap[3], double *x_plane,
+                    double *w, double *y_plane)
 {
-    const oxp_shape y = {.rank = 5, .dim = {c->n, c->k, c->out[0], c->out[1], c->out[2]}};
-    int64_t at[OXP_MAX_RANK] = {0}, i = 0;
-    do add_cell(c, s, at, i++);
-    while (oxp_index_next(&y, at));
+    int64_t start[3], lo[3], hi[3];
+    for (int a = 0; a < 3; a++) {
+        start[a] = tap[a] * c->dilation[a] - c->pad_begin[a];
+        lo[a] = oxp_window_first(start[a], c->stride[a], c->out[a]);
+        hi[a] = oxp_window_last(start[a], c->stride[a], c->out[a], c->in[a]);
+    }
+    const int64_t n = hi[2] - lo[2], step = c->stride[2];
+    for (int64_t o0 = lo[0]; o0 < hi[0]; o0++)
+        for (int64_t o1 = lo[1]; o1 < hi[1]; o1++) {
+            const int64_t row =
+                (start[0] + o0 * c->stride[0]) * c->in[1] + start[1] + o1 * c->stride[1];
+            double *y = y_plane + (o0 * c->out[1] + o1) * c->out[2] + lo[2];
+            double *x = x_plane + row * c->in[2] + start[2] + lo[2] * step;
+            if (s->into == INTO_Y) add_row(y, 1, x, step, *w, n);
+            if (s->into == INTO_X) add_row(x, step, y, 1, *w, n);
+            for (int64_t i = 0; s->into == INTO_W && i < n; i++) *w += x[i * step] * y[i];
+        }
+}
+
+/* A kernel of one cell does not see rows: the plane is one. */
+static void join_rows(oxp_conv *c)
+{
+    for (int a = 0; a < 3; a++)
+        if (c->kernel[a] != 1 || c->stride[a] != 1 || c->in[a] != c->out[a] || c->pad_begin[a] != 0)
+            return;
+    c->in[2] = c->out[2] = c->in[0] * c->in[1] * c->in[2];
+    c->in[0] = c->in[1] = c->out[0] = c->out[1] = 1;
+}
+
+/* The weights outside, the cells inside: a result adds its terms one by one in the order of the
+ * kernel, but along rows, which compilers turn into vectors. */
+static void scan(const oxp_conv *conv, const sums *s)
+{
+    oxp_conv c = *conv;
+    join_rows(&c);
+    const int64_t cg = c.c / c.group, kg = c.k / c.group;
+    const int64_t in = c.in[0] * c.in[1] * c.in[2], out = c.out[0] * c.out[1] * c.out[2];
+    const oxp_shape weights = {.rank = 5, .dim = {c.k, cg, c.kernel[0], c.kernel[1], c.kernel[2]}};
+    for (int64_t n = 0; n < c.n; n++) {
+        int64_t at[OXP_MAX_RANK] = {0}, i = 0;
+        do {
+            const int64_t x = n * c.c + at[0] / kg * cg + at[1], y = n * c.k + at[0];
+            add_tap(&c, s, at + 2, s->x + x * in, s->w + i++, s->y + y * out);
+        } while (oxp_index_next(&weights, at));
+    }
 }
 
 static double *operand(const oxp_call *call, size_t i)

@@ -196,16 +196,26 @@ static oxp_status grad_general(oxp_grad *g)
 
 /* ---- ref ---- */
 
+/* row[n] += a b[n] */
+OXP_SIMD static void add_row(double *restrict row, double a, const double *restrict b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) row[i] += a * b[i];
+}
+
+/* Each result adds its products in the order of k, along rows where b has them. */
 static void multiply_matrices(const product *p, const double *a, const double *b, double *y)
 {
     const int64_t am = p->ta ? 1 : p->k, ak = p->ta ? p->m : 1;
-    const int64_t bk = p->tb ? 1 : p->n, bn = p->tb ? p->k : 1;
-    for (int64_t m = 0; m < p->m; m++)
+    for (int64_t m = 0; m < p->m; m++, y += p->n) {
         for (int64_t n = 0; n < p->n; n++) {
             double sum = 0;
-            for (int64_t k = 0; k < p->k; k++) sum += a[m * am + k * ak] * b[k * bk + n * bn];
-            *y++ = p->scale * sum;
+            for (int64_t k = 0; p->tb && k < p->k; k++) sum += a[m * am + k * ak] * b[n * p->k + k];
+            y[n] = sum;
         }
+        for (int64_t k = 0; !p->tb && k < p->k; k++)
+            add_row(y, a[m * am + k * ak], b + k * p->n, p->n);
+        for (int64_t n = 0; n < p->n; n++) y[n] *= p->scale;
+    }
 }
 
 /* y += factor c, broadcast */
