@@ -496,7 +496,7 @@ static oxp_status compile(compile_state *s)
     OXP_TRY(check_feeds(s));
     OXP_TRY(choose_layer(s));
     if (kind->flags & OXP_METHOD_TAIL) OXP_TRY(cut_at_layer(s, output));
-    const oxp_pass_fn merge[] = {oxp_opt_merge};
+    const oxp_pass_fn merge[] = {set->double_precision ? oxp_opt_merge_exact : oxp_opt_merge};
     const bool optimise = !set->double_precision && !set->no_optimise;
     if (optimise || (kind->flags & OXP_METHOD_MERGED))
         OXP_TRY(run_passes(s, merge, 1, s->n_at + 2 + s->n_beside));

@@ -7,7 +7,8 @@
  *   oxp_opt_raise   primitives -> composites (GELU, LayerNorm, attention ...), before rules and
  *                   gradients look at the graph; _open: attention maps stay in sight, as the
  *                   Softmax between two products
- *   oxp_opt_merge   BatchNormalization into the convolution before it
+ *   oxp_opt_merge   BatchNormalization into the convolution before it; _exact: the new weights are
+ *                   doubles, for the plain executor
  *   oxp_opt_tidy    common subexpressions once, dead nodes gone; on the joint graph
  *   oxp_opt_fuse    bias, residual and activation into convolutions and matmuls; adjoint sums
  *                   into activation gradients */
@@ -28,6 +29,7 @@ typedef struct oxp_pass {
 oxp_status oxp_opt_raise(oxp_pass *pass);
 oxp_status oxp_opt_raise_open(oxp_pass *pass);
 oxp_status oxp_opt_merge(oxp_pass *pass);
+oxp_status oxp_opt_merge_exact(oxp_pass *pass);
 oxp_status oxp_opt_tidy(oxp_pass *pass);
 oxp_status oxp_opt_fuse(oxp_pass *pass);
 

@@ -609,6 +609,22 @@ static void decompositions(void **state)
     test_net_close(t);
 }
 
+/* Merging batch norms into convolutions rounds nothing in the plain executor: the score stays. */
+static void merging_is_exact(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_open("tests/data/toy/cnn2d.onnx");
+    const oxp_tensor x = test_npy(t, "tests/data/toy/cnn2d.io/input__x.npy");
+    const oxp_explanation a = test_explain(t, &(test_ask){.method = "lrp", .target = 1}, &x, 1);
+    const oxp_explanation b =
+        test_explain(t, &(test_ask){.method = "saliency", .target = 1}, &x, 1);
+    for (size_t i = 0; i < a.n_items; i++)
+        if (!(fabs(a.items[i].score - b.items[i].score) < 1e-13))
+            fail_msg("score %.17g with batch norms merged, %.17g without", a.items[i].score,
+                     b.items[i].score);
+    test_net_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +637,7 @@ int main(void)
         cmocka_unit_test(composites_on_nets),
         cmocka_unit_test(conservation),
         cmocka_unit_test(decompositions),
+        cmocka_unit_test(merging_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
