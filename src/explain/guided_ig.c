@@ -11,6 +11,7 @@
  * All attributed tensors are one vector. Items advance together, one row each. */
 #include "explain/path.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -78,12 +79,13 @@ static bool move_round(guided *g, double near, double far, double wanted, double
     if (fabs(distance - wanted) <= 1e-9 * (scale > 1.0 ? scale : 1.0)) return false;
     for (size_t i = 0; i < g->n; i++)
         if (!(fabs(g->x[i] - point_at(g, i, far)) > 0.0)) g->size[i] = (double)INFINITY;
-    const double most =
-        kth_smallest(g->size, g->n, (size_t)(fraction * (double)(g->n - 1)), g->bins);
-    if (!isfinite(most)) return false; /* nothing is left to move */
+    /* where more than 1 - fraction of the elements stand at the end, all others move */
+    const double most = fmin(
+        kth_smallest(g->size, g->n, (size_t)(fraction * (double)(g->n - 1)), g->bins), DBL_MAX);
     for (size_t i = 0; i < g->n; i++)
         if (g->size[i] <= most) reach += fabs(g->x[i] - point_at(g, i, far));
-    const double gamma = reach > 0.0 ? (distance - wanted) / reach : (double)INFINITY;
+    if (!(reach > 0.0)) return false;
+    const double gamma = (distance - wanted) / reach;
     if (!(gamma > 0.0)) return false;
     for (size_t i = 0; i < g->n; i++) {
         if (!(g->size[i] <= most)) continue;
