@@ -179,7 +179,8 @@ OXP_API int oxp_method_find(const char *name); /* index or -1 */
 /* ---- running and explaining ------------------------------------------------------------------------------------ */
 
 /* One value of the model computed from others: any named tensor may be fed or asked for. `outputs`: names; results are
- * owned by *out. Feeds may be float64 / float16 (converted) or integers. */
+ * owned by *out: floats as float32 (float64 with precision f64), integers and booleans in the model's own type. Feeds may
+ * be float64 / float16 (converted) or integers. */
 typedef struct oxp_values oxp_values;
 typedef struct oxp_run_options {
     size_t struct_size;

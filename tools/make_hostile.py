@@ -201,7 +201,6 @@ def graph_cases():
 
         return change
 
-    edit("opset_6", "unsupported", "older than opset 7", opset(6))
     edit("opset_0", "unsupported|corrupt", "opset 0", opset(0))
     edit("opset_999", "unsupported", "from the future", opset(999))
     edit("opset_negative", "unsupported|corrupt", "opset -13", opset(-13))

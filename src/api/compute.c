@@ -19,6 +19,15 @@ static oxp_status read_feeds(oxp_ctx *ctx, const oxp_model *m, const oxp_array *
     return oxp_ask_tensors(ctx, m, names, n, vals);
 }
 
+/* The model's own outputs, which may be constants, unlike tensors that are asked for by name. */
+static oxp_status all_outputs(oxp_ctx *ctx, const oxp_model *m, oxp_val **out)
+{
+    *out = OXP_NEW(ctx->scratch, oxp_val, m->onnx->n_outputs);
+    OXP_NOMEM_IF(ctx, *out);
+    for (size_t i = 0; i < m->onnx->n_outputs; i++) (*out)[i] = m->onnx->outputs[i].value;
+    return OXP_OK;
+}
+
 static oxp_status run_in(oxp_ctx *ctx, oxp_values *v, const oxp_model *m, const oxp_array *feeds,
                          size_t n_feeds, const char *const *outputs, size_t n_outputs,
                          const oxp_run_options *o)
@@ -37,7 +46,10 @@ static oxp_status run_in(oxp_ctx *ctx, oxp_values *v, const oxp_model *m, const 
         names[i] = name ? oxp_arena_strdup(v->arena, name) : NULL;
         OXP_FAIL_IF(ctx, name && !names[i], OXP_ENOMEM, "out of memory");
     }
-    OXP_TRY(oxp_ask_tensors(ctx, m, names, v->n, &wanted));
+    if (n_outputs)
+        OXP_TRY(oxp_ask_tensors(ctx, m, names, v->n, &wanted));
+    else
+        OXP_TRY(all_outputs(ctx, m, &wanted));
     oxp_tensor *results = OXP_NEW(ctx->scratch, oxp_tensor, v->n + 1);
     v->arrays = OXP_NEW(v->arena, oxp_array, v->n + 1);
     OXP_FAIL_IF(ctx, !results || !v->arrays, OXP_ENOMEM, "out of memory");

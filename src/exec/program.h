@@ -46,7 +46,7 @@ void oxp_program_free(oxp_program *p);
 /* Copies t (any numeric dtype, dense rows) into graph input `index`; shapes must match. */
 oxp_status oxp_program_feed(oxp_ctx *ctx, oxp_program *p, size_t index, const oxp_tensor *t);
 oxp_status oxp_program_run(oxp_ctx *ctx, oxp_program *p, int phase);
-/* Copies graph output `index` into `data`, dense rows, as `dtype` (F32, F64, or I64). */
+/* Copies graph output `index` into `data`, dense rows, as `dtype`. */
 oxp_status oxp_program_read(oxp_ctx *ctx, const oxp_program *p, size_t index, oxp_dtype dtype,
                             void *data);
 

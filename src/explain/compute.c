@@ -23,11 +23,13 @@ oxp_status oxp_cut_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_cut_data
     }
 }
 
+/* Floats as the executor computes them, integers and booleans in the model's own type. */
 static oxp_status read_output(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g,
-                              oxp_program *program, size_t i, bool plain, oxp_tensor *out)
+                              oxp_program *program, size_t i, bool plain, oxp_dtype exact,
+                              oxp_tensor *out)
 {
     const oxp_value *v = oxp_value_of(g, g->outputs[i]);
-    const oxp_dtype dtype = v->dtype != OXP_F32 ? OXP_I64 : plain ? OXP_F64 : OXP_F32;
+    const oxp_dtype dtype = v->dtype != OXP_F32 ? exact : plain ? OXP_F64 : OXP_F32;
     OXP_TRY(oxp_tensor_new(ctx, arena, dtype, &v->shape, out));
     return oxp_program_read(ctx, program, i, dtype, (void *)(uintptr_t)out->data);
 }
@@ -49,7 +51,7 @@ static oxp_status compute_in(oxp_ctx *ctx, const oxp_cut_data *c, oxp_arena *tmp
         if (!c->feeds[i].fixed) status = oxp_program_feed(ctx, program, input++, &c->data[i]);
     if (status == OXP_OK) status = oxp_program_run(ctx, program, 0);
     for (size_t i = 0; status == OXP_OK && i < c->n_wanted; i++)
-        status = read_output(ctx, arena, g, program, i, plain, &out[i]);
+        status = read_output(ctx, arena, g, program, i, plain, special.type[c->wanted[i]], &out[i]);
     oxp_program_free(program);
     return status;
 }

@@ -48,7 +48,11 @@ typedef enum oxp_op_flag {
     OXP_OP_OPEN = 1 << 11,
     /* the shapes of its outputs follow from the data of its inputs, which are constants when it is
      * inferred */
-    OXP_OP_DATA_SHAPED = 1 << 12
+    OXP_OP_DATA_SHAPED = 1 << 12,
+    /* arithmetic: integer results may leave the range of a narrow type, and wrap around in it */
+    OXP_OP_WRAPS = 1 << 13,
+    /* gets the exact element type of its first output as the attribute `type` (oxp_op.exact) */
+    OXP_OP_TYPED = 1 << 14
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by
@@ -107,14 +111,19 @@ typedef struct oxp_call {
 } oxp_call;
 
 struct oxp_op {
+    /* as ONNX writes it; "domain::Name" in other domains than the default one */
     const char *name;
     uint8_t min_in, max_in; /* max_in may be OXP_VARIADIC */
     uint8_t min_out, max_out;
-    /* opsets of the default domain in which `name` exists; until 0: still does; both 0: internal */
+    /* opsets of its domain in which `name` exists; until 0: still does; both 0: internal */
     uint16_t since, until;
     uint32_t flags;
     const oxp_attr_spec *attrs;   /* NULL: none */
     const oxp_const_in *const_in; /* NULL: none */
+    /* The element type that ONNX gives output k, where it is not that of the first input of the
+     * same kind (NULL: it is). `node` is the model graph's, `in` its inputs' types (NONE: absent or
+     * unknown). See "types" in ops/specialise.h. */
+    oxp_dtype (*exact)(const oxp_node *node, const oxp_dtype *in, uint32_t k);
     oxp_status (*infer)(oxp_infer *inf);
     oxp_status (*grad)(oxp_grad *g);
     oxp_status (*ref)(const oxp_call *call);

@@ -10,12 +10,12 @@
 #include "onnx/schema.h"
 #include <string.h>
 
-enum { OXP_OPSET_MIN = 7, OXP_OPSET_MAX = 17 };
+enum { OXP_OPSET_MIN = 1, OXP_OPSET_MAX = 28 };
 
 typedef struct oxp_draft_node {
     const char *name; /* the ONNX node's, else its first output's; "call/inner" inside functions */
     const char *op_type, *domain;
-    int64_t opset;          /* of the default domain, where the node was written */
+    int64_t opset;          /* of the node's domain, where the node was written */
     const char **in, **out; /* tensor names, "" where absent; none absent at the end */
     size_t n_in, n_out;
     const oxp_pb_attr **attrs;

@@ -35,7 +35,7 @@ typedef struct scope {
     oxp_strmap names; /* the function's tensor name -> index into actual */
     const char **actual;
     size_t n_actual, cap_actual;
-    int64_t opset;
+    int64_t opset; /* of the default domain */
     int depth;
 } scope;
 
@@ -156,9 +156,22 @@ static oxp_status resolve_attrs(flattener *f, const scope *s, const oxp_pb_node 
     return OXP_OK;
 }
 
+/* The version of a domain where scope s stands; 1 where an exporter forgot to say. A function that
+ * does not import a domain takes the model's version. */
+static int64_t opset_in(const flattener *f, const scope *s, const char *domain)
+{
+    if (domain[0] == '\0') return s->opset;
+    const oxp_pb_opsets *own = s->fn ? &s->fn->opset_import : &f->model->opset_import;
+    int64_t version = oxp_pb_opset_of(own->items, own->n, domain);
+    if (version == 0)
+        version = oxp_pb_opset_of(f->model->opset_import.items, f->model->opset_import.n, domain);
+    return version ? version : 1;
+}
+
 static oxp_status make_node(flattener *f, scope *s, const oxp_pb_node *pb, oxp_draft_node *node)
 {
-    *node = (oxp_draft_node){.op_type = pb->op_type, .domain = pb->domain, .opset = s->opset};
+    *node = (oxp_draft_node){
+        .op_type = pb->op_type, .domain = pb->domain, .opset = opset_in(f, s, pb->domain)};
     OXP_TRY(charge(f, s, strlen(pb->op_type) + strlen(pb->domain) + sizeof *node));
     OXP_TRY(resolve_list(f, s, &pb->input, &node->in, &node->n_in));
     OXP_TRY(resolve_list(f, s, &pb->output, &node->out, &node->n_out));

@@ -43,8 +43,7 @@ static oxp_status add_constant(importer *im, const char *name, const oxp_tensor 
                                const char *what)
 {
     oxp_val v;
-    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, oxp_dtype_canonical(tensor->dtype),
-                                tensor, &v));
+    OXP_TRY(oxp_graph_add_const(im->ctx, im->graph, name, tensor->dtype, tensor, &v));
     return bind(im, name, v, what);
 }
 
@@ -172,8 +171,8 @@ static oxp_status add_inputs(importer *im)
         OXP_FAIL_IF(im->ctx, io->dtype == OXP_DTYPE_NONE, OXP_EUNSUPPORTED,
                     "input '%s' takes %s: only numbers are supported", pb->name,
                     oxp_pb_dtype_name(pb->dtype));
-        OXP_TRY(oxp_graph_add_value(im->ctx, im->graph, pb->name, OXP_VALUE_INPUT,
-                                    oxp_dtype_canonical(io->dtype), &io->shape, &io->value));
+        OXP_TRY(oxp_graph_add_value(im->ctx, im->graph, pb->name, OXP_VALUE_INPUT, io->dtype,
+                                    &io->shape, &io->value));
         OXP_TRY(bind(im, pb->name, io->value, "input"));
     }
     return OXP_OK;
@@ -259,7 +258,7 @@ static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out
 static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *form)
 {
     oxp_ctx *ctx = im->ctx;
-    *form = (oxp_form){.op = oxp_op_find(node->op_type), .opset = node->opset};
+    *form = (oxp_form){.op = oxp_op_find_in(node->domain, node->op_type), .opset = node->opset};
     form->in = OXP_NEW(ctx->scratch, oxp_val, node->n_in);
     form->attrs = OXP_NEW(ctx->scratch, oxp_attr, node->n_attrs + OXP_NORMALISE_ROOM);
     OXP_FAIL_IF(ctx, !form->in || !form->attrs, OXP_ENOMEM, "out of memory");
@@ -274,12 +273,25 @@ static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *
     return OXP_OK;
 }
 
+/* The second operand laid against an axis of the first, as before opset 7. */
+static oxp_status align_operand(importer *im, const oxp_draft_node *node, oxp_form *form)
+{
+    oxp_node *made;
+    const oxp_val in[] = {form->in[1], form->in[0]};
+    const oxp_attr axis = OXP_INT("axis", form->align_axis);
+    OXP_TRY(oxp_graph_add_node(im->ctx, im->graph, &oxp_op__Align, in, 2, 1, &axis, 1, node->name,
+                               &made));
+    form->in[1] = made->out[0];
+    return OXP_OK;
+}
+
 static oxp_status add_node(importer *im, const oxp_draft_node *node)
 {
     oxp_form form;
     oxp_node *made;
     OXP_TRY(make_form(im, node, &form));
     oxp_normalise(&form);
+    if (form.align) OXP_TRY(align_operand(im, node, &form));
     OXP_TRY(oxp_graph_add_node(im->ctx, im->graph, form.op, form.in, form.n_in, node->n_out,
                                form.attrs, form.n_attrs, node->name, &made));
     for (size_t i = 0; i < node->n_out; i++) {

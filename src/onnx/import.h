@@ -2,8 +2,8 @@
  *
  * The graph is in topological order and in one canonical form whatever the opset; local functions
  * are inlined; initializers and Constant nodes are constants, which keep the type and, where it can
- * be, the place they have in the file. Value types are canonical: F32 for all floats, I64 for all
- * integers, BOOL. Node outputs have neither type nor shape yet: ops/specialise.h gives them. */
+ * be, the place they have in the file. Node outputs have neither type nor shape yet:
+ * ops/specialise.h gives them. */
 #ifndef OXP_ONNX_IMPORT_H
 #define OXP_ONNX_IMPORT_H
 

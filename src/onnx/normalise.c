@@ -72,21 +72,156 @@ static void swish_is_ours(oxp_form *form)
     form->op = &oxp_op__Silu;
 }
 
+/* ---- opsets 1 to 6 ---- */
+
+#define LAST_AXIS_RULE 6 /* the last opset whose operators broadcast on request, along an axis */
+
+/* What is no more, and the last opset that has it; op NULL: any. */
+typedef struct former {
+    const char *op;
+    oxp_attr_spec spec;
+    int64_t last;
+} former;
+
+static const former former_attrs[] = {
+    {NULL, {"consumed_inputs", OXP_ATTR_INTS, NULL}, 5},
+    {"BatchNormalization", {"is_test", OXP_ATTR_INT, NULL}, 6},
+    {"Dropout", {"is_test", OXP_ATTR_INT, NULL}, 6},
+    {"Gemm", {"broadcast", OXP_ATTR_INT, NULL}, LAST_AXIS_RULE},
+    {"Cast", {"to", OXP_ATTR_STRING, NULL}, 5},
+    {"Pad", {"paddings", OXP_ATTR_INTS, NULL}, 1},
+    {"Upsample", {"height_scale", OXP_ATTR_FLOAT, NULL}, 6},
+    {"Upsample", {"width_scale", OXP_ATTR_FLOAT, NULL}, 6},
+};
+
+static bool broadcasts_on_request(const char *op)
+{
+    static const char *const ops[] = {"Add", "Sub", "Mul",   "Div",     "Pow", "And",
+                                      "Or",  "Xor", "Equal", "Greater", "Less"};
+    for (size_t i = 0; i < OXP_COUNT(ops); i++)
+        if (strcmp(ops[i], op) == 0) return true;
+    return false;
+}
+
+const oxp_attr_spec *oxp_former_attr(const char *op, const char *name, int64_t opset)
+{
+    static const oxp_attr_spec axis[] = {{"broadcast", OXP_ATTR_INT, NULL},
+                                         {"axis", OXP_ATTR_INT, NULL}};
+    for (size_t i = 0; i < OXP_COUNT(former_attrs); i++) {
+        const former *f = &former_attrs[i];
+        if (opset <= f->last && strcmp(f->spec.name, name) == 0 &&
+            (!f->op || strcmp(f->op, op) == 0))
+            return &f->spec;
+    }
+    for (size_t i = 0; i < OXP_COUNT(axis) && opset <= LAST_AXIS_RULE; i++)
+        if (strcmp(axis[i].name, name) == 0 && broadcasts_on_request(op)) return &axis[i];
+    return NULL;
+}
+
+/* The second operand's axes lie against those of the first from `axis` on; without an axis they
+ * end together, as everywhere since. */
+static void broadcast_along_axis(oxp_form *form)
+{
+    const oxp_attr *axis = find(form, "axis");
+    form->align = axis != NULL && form->n_in == 2;
+    form->align_axis = axis ? axis->i : 0;
+    drop(form, "axis");
+    drop(form, "broadcast");
+}
+
+/* One slope per channel. */
+static void slope_per_channel(oxp_form *form)
+{
+    form->align = true;
+    form->align_axis = 1;
+}
+
+/* Deployed models run in the mode of inference, whatever the flag says. */
+static void drop_is_test(oxp_form *form)
+{
+    drop(form, "is_test");
+}
+
+static void gemm_broadcasts(oxp_form *form)
+{
+    drop(form, "broadcast");
+}
+
+static void cast_to_name(oxp_form *form)
+{
+    static const struct {
+        const char *name;
+        oxp_dtype dtype;
+    } names[] = {{"FLOAT", OXP_F32},  {"UINT8", OXP_U8},   {"INT8", OXP_I8},
+                 {"UINT16", OXP_U16}, {"INT16", OXP_I16},  {"INT32", OXP_I32},
+                 {"INT64", OXP_I64},  {"BOOL", OXP_BOOL},  {"FLOAT16", OXP_F16},
+                 {"DOUBLE", OXP_F64}, {"UINT32", OXP_U32}, {"UINT64", OXP_U64}};
+    const oxp_attr *to = find(form, "to");
+    for (size_t i = 0; to && to->type == OXP_ATTR_STRING && i < OXP_COUNT(names); i++)
+        if (strcmp(names[i].name, to->s) == 0) {
+            set(form, OXP_INT("to", names[i].dtype));
+            return;
+        }
+}
+
+static void concat_of_channels(oxp_form *form)
+{
+    set_default(form, OXP_INT("axis", 1));
+}
+
+static void pad_by_paddings(oxp_form *form)
+{
+    const oxp_attr *paddings = find(form, "paddings");
+    if (!paddings) return;
+    oxp_attr pads = *paddings;
+    pads.name = "pads";
+    drop(form, "paddings");
+    set(form, pads);
+}
+
+static void upsample_by_sides(oxp_form *form)
+{
+    const oxp_attr *h = find(form, "height_scale"), *w = find(form, "width_scale");
+    if (!h || !w) return;
+    form->sides[0] = form->sides[1] = 1.0;
+    form->sides[2] = h->f;
+    form->sides[3] = w->f;
+    drop(form, "height_scale");
+    drop(form, "width_scale");
+    set(form, (oxp_attr){.name = "scales", .type = OXP_ATTR_FLOATS, .n = 4, .floats = form->sides});
+}
+
 void oxp_normalise(oxp_form *form)
 {
+    drop(form, "consumed_inputs");
     static const struct {
         const char *op;
         int from, to; /* opsets */
         void (*apply)(oxp_form *form);
     } rules[] = {
-        {"Softmax", 1, 12, softmax_over_rest},    {"Softmax", 13, 99, softmax_over_axis},
-        {"LogSoftmax", 1, 12, softmax_over_rest}, {"LogSoftmax", 13, 99, softmax_over_axis},
-        {"Hardmax", 1, 12, softmax_over_rest},    {"Hardmax", 13, 99, softmax_over_axis},
-        {"Resize", 10, 10, resize_is_upsample},   {"Gelu", 20, 99, gelu_is_ours},
-        {"Mish", 18, 99, mish_is_ours},           {"Swish", 24, 99, swish_is_ours},
+        {"Softmax", 1, 12, softmax_over_rest},
+        {"Softmax", 13, 99, softmax_over_axis},
+        {"LogSoftmax", 1, 12, softmax_over_rest},
+        {"LogSoftmax", 13, 99, softmax_over_axis},
+        {"Hardmax", 1, 12, softmax_over_rest},
+        {"Hardmax", 13, 99, softmax_over_axis},
+        {"Resize", 10, 10, resize_is_upsample},
+        {"Gelu", 20, 99, gelu_is_ours},
+        {"Mish", 18, 99, mish_is_ours},
+        {"Swish", 24, 99, swish_is_ours},
+        {"PRelu", 1, LAST_AXIS_RULE, slope_per_channel},
+        {"BatchNormalization", 1, 6, drop_is_test},
+        {"Dropout", 1, 6, drop_is_test},
+        {"Gemm", 1, LAST_AXIS_RULE, gemm_broadcasts},
+        {"Cast", 1, 5, cast_to_name},
+        {"Concat", 1, 3, concat_of_channels},
+        {"Pad", 1, 1, pad_by_paddings},
+        {"Upsample", 1, 6, upsample_by_sides},
     };
     for (size_t i = 0; i < OXP_COUNT(rules); i++)
         if (form->opset >= rules[i].from && form->opset <= rules[i].to &&
             strcmp(form->op->name, rules[i].op) == 0)
             rules[i].apply(form);
+    if (form->opset <= LAST_AXIS_RULE && broadcasts_on_request(form->op->name))
+        broadcast_along_axis(form);
 }

@@ -8,6 +8,7 @@
  *
  * What no version of ONNX allows is damage and ends the check at once. */
 #include "onnx/draft.h"
+#include "onnx/normalise.h"
 #include "ops/ops.h"
 #include <stdio.h>
 #include <string.h>
@@ -114,8 +115,10 @@ static bool element_text(const oxp_pb_attr *a, size_t i, char text[VALUE_TEXT])
 static oxp_status check_attr(survey *s, const oxp_draft_node *node, const oxp_pb_attr *a,
                              const oxp_attr_spec *specs)
 {
-    const oxp_attr_spec *spec = specs;
-    while (spec && spec->name && strcmp(spec->name, a->name) != 0) spec++;
+    const oxp_attr_spec *spec = NULL;
+    if (node->domain[0] == '\0') spec = oxp_former_attr(node->op_type, a->name, node->opset);
+    if (!spec)
+        for (spec = specs; spec && spec->name && strcmp(spec->name, a->name) != 0;) spec++;
     if (!spec || !spec->name)
         return lacks(s, node,
                      oxp_arena_printf(s->ctx->scratch, "%s attribute %s", node->op_type, a->name));
@@ -164,18 +167,24 @@ static oxp_status check_arity(survey *s, const oxp_draft_node *node, const oxp_o
     return OXP_OK;
 }
 
-static oxp_status check_node(survey *s, const oxp_draft_node *node)
+/* "Mod (opset 13)", "com.microsoft::Attention", "ai.onnx.ml::Scaler (version 9)" */
+static oxp_status lacks_operator(survey *s, const oxp_draft_node *node, const oxp_op *op)
 {
     oxp_arena *arena = s->ctx->scratch;
-    if (node->domain[0] != '\0')
-        return lacks(s, node, oxp_arena_printf(arena, "%s::%s", node->domain, node->op_type));
+    const long long opset = (long long)node->opset;
+    if (node->domain[0] == '\0')
+        return lacks(s, node, oxp_arena_printf(arena, "%s (opset %lld)", node->op_type, opset));
+    if (op) return lacks(s, node, oxp_arena_printf(arena, "%s (version %lld)", op->name, opset));
+    return lacks(s, node, oxp_arena_printf(arena, "%s::%s", node->domain, node->op_type));
+}
+
+static oxp_status check_node(survey *s, const oxp_draft_node *node)
+{
     if (oxp_draft_is_constant(node)) return check_constant(s, node);
-    const oxp_op *op = oxp_op_find(node->op_type);
+    const oxp_op *op = oxp_op_find_in(node->domain, node->op_type);
     if (!op || op->since == 0 || node->opset < op->since ||
         (op->until != 0 && node->opset > op->until))
-        return lacks(
-            s, node,
-            oxp_arena_printf(arena, "%s (opset %lld)", node->op_type, (long long)node->opset));
+        return lacks_operator(s, node, op);
     for (size_t i = 0; i < node->n_attrs; i++)
         OXP_TRY(check_attr(s, node, node->attrs[i], op->attrs));
     return check_arity(s, node, op);

@@ -1,8 +1,8 @@
 /* bitwise.c - logic and shifts on the bits of integers.
  *
  * All integers of a specialised graph are int64. Where the file's type decides the result (the
- * complement of an unsigned number, what a shift pushes out) import names it in the internal attribute
- * `type`, as ONNX numbers types; without it they are int64. None has a gradient. */
+ * complement of an unsigned number, what a shift pushes out) specialisation names it in the attribute
+ * `type` (OXP_OP_TYPED), as ONNX numbers types; without it they are int64. None has a gradient. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 #include <string.h>
@@ -105,7 +105,8 @@ static const oxp_attr_spec shift_attrs[] = {
 #define BITS(symbol, operands, version, attributes, reference)                                                         \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = operands, .max_in = operands, .min_out = 1, .max_out = 1, .since = version,         \
-        .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE, .attrs = attributes, .infer = infer_bits,             \
+        .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_TYPED, .attrs = attributes,                   \
+        .infer = infer_bits,                                                                                           \
         .ref = reference, .lower = oxp_lower_by_ref}
 
 BITS(BitwiseAnd, 2, 18, bits_attrs, and_ref);

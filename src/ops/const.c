@@ -27,6 +27,13 @@ static oxp_status cast_infer(oxp_infer *inf)
     return oxp_infer_out(inf, 0, oxp_dtype_of_onnx(to), oxp_infer_shape(inf, 0));
 }
 
+static oxp_dtype cast_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(in);
+    OXP_UNUSED(k);
+    return (oxp_dtype)oxp_attr_int(node, "to", 0);
+}
+
 /* dx = dy between floats; integers and booleans have no gradient */
 static oxp_status cast_grad(oxp_grad *g)
 {
@@ -57,16 +64,18 @@ static double wrap(double x, oxp_dtype to)
     return is_signed && x >= 0.5 * range ? x - range : x;
 }
 
-static oxp_status cast_ref(const oxp_call *call)
+static void cast_values(const oxp_call *call, oxp_dtype to)
 {
     const int64_t n = oxp_shape_elements(&call->out_shape[0]);
-    const oxp_dtype to = (oxp_dtype)oxp_attr_int(call->node, "to", 0);
     for (int64_t i = 0; i < n; i++) {
         const double x = call->in[0][i];
-        call->out[0][i] = to == OXP_BOOL                     ? x != 0.0
-                          : oxp_dtype_of_onnx(to) == OXP_F32 ? x
-                                                             : wrap(x, to);
+        call->out[0][i] = to == OXP_BOOL ? x != 0.0 : oxp_dtype_is_int(to) ? wrap(x, to) : x;
     }
+}
+
+static oxp_status cast_ref(const oxp_call *call)
+{
+    cast_values(call, (oxp_dtype)oxp_attr_int(call->node, "to", 0));
     return OXP_OK;
 }
 
@@ -81,8 +90,14 @@ static oxp_status cast_lower(oxp_lower *lw, const oxp_node *node)
     return widens ? oxp_lower_cast(lw, x, y) : oxp_lower_by_ref(lw, node);
 }
 
-/* ---- CastLike: to the kind of the second input. Import writes Cast wherever the file's type is known
- * to it; what is left has no narrow integer to wrap into. ---- */
+/* ---- CastLike: Cast to the type of the second input, which specialisation gives as `type` ---- */
+
+static oxp_dtype cast_like_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(node);
+    OXP_UNUSED(k);
+    return in[1];
+}
 
 static oxp_status cast_like_infer(oxp_infer *inf)
 {
@@ -91,18 +106,14 @@ static oxp_status cast_like_infer(oxp_infer *inf)
 
 static oxp_status cast_like_ref(const oxp_call *call)
 {
-    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
-    const oxp_dtype to = call->out_dtype[0];
-    for (int64_t i = 0; i < n; i++) {
-        const double x = call->in[0][i];
-        call->out[0][i] = to == OXP_BOOL ? x != 0.0 : to == OXP_F32 ? x : wrap(x, to);
-    }
+    cast_values(call, (oxp_dtype)oxp_attr_int(call->node, "type", call->out_dtype[0]));
     return OXP_OK;
 }
 
 static oxp_status cast_like_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
-    out[0] = oxp_b_cast(b, node->in[0], oxp_value_of(b->g, node->in[1])->dtype);
+    const oxp_dtype to = oxp_value_of(b->g, node->in[1])->dtype;
+    out[0] = OXP_EMIT1(b, &oxp_op_Cast, node->in[0], OXP_INT("to", oxp_attr_int(node, "type", to)));
     return b->status;
 }
 
@@ -139,6 +150,14 @@ static oxp_status fill_ref(const oxp_call *call)
     const int64_t n = oxp_shape_elements(&call->out_shape[0]);
     for (int64_t i = 0; i < n; i++) call->out[0][i] = fill_value(call->node);
     return OXP_OK;
+}
+
+static oxp_dtype fill_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(in);
+    OXP_UNUSED(k);
+    const oxp_attr *value = oxp_attr_find(node, "value");
+    return value ? value->t->dtype : OXP_F32;
 }
 
 static oxp_status fill_lower(oxp_lower *lw, const oxp_node *node)
@@ -199,17 +218,17 @@ static const oxp_const_in fill_const_in[] = {{0, "shape", OXP_ATTR_INTS}, {0, NU
 const oxp_op oxp_op_Cast = {
     .name = "Cast", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_ELEMENTWISE | OXP_OP_IDENTITY, .attrs = cast_attrs,
-    .infer = cast_infer, .grad = cast_grad, .ref = cast_ref, .lower = cast_lower};
+    .exact = cast_exact, .infer = cast_infer, .grad = cast_grad, .ref = cast_ref, .lower = cast_lower};
 
 const oxp_op oxp_op_CastLike = {
     .name = "CastLike", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 15,
-    .flags = OXP_OP_COMPOSITE, .attrs = cast_like_attrs, .infer = cast_like_infer, .ref = cast_like_ref,
-    .expand = cast_like_expand};
+    .flags = OXP_OP_COMPOSITE | OXP_OP_TYPED, .attrs = cast_like_attrs, .exact = cast_like_exact,
+    .infer = cast_like_infer, .ref = cast_like_ref, .expand = cast_like_expand};
 
 const oxp_op oxp_op_ConstantOfShape = {
     .name = "ConstantOfShape", .min_in = 0, .max_in = 1, .min_out = 1, .max_out = 1, .since = 9,
     .flags = OXP_OP_NOT_DIFFERENTIABLE, .attrs = fill_attrs, .const_in = fill_const_in,
-    .infer = fill_infer, .ref = fill_ref, .lower = fill_lower};
+    .exact = fill_exact, .infer = fill_infer, .ref = fill_ref, .lower = fill_lower};
 
 const oxp_op oxp_op_Range = {
     .name = "Range", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1, .since = 11,

@@ -115,11 +115,11 @@ static const oxp_const_in running_const_in[] = {{1, "axis", OXP_ATTR_INT}, {0, N
 
 const oxp_op oxp_op_CumSum = {
     .name = "CumSum", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 11, .attrs = running_attrs,
-    .flags = OXP_OP_LINEAR, .const_in = running_const_in, .infer = infer_running, .grad = cumsum_grad, .ref = cumsum_ref,
+    .flags = OXP_OP_LINEAR | OXP_OP_WRAPS, .const_in = running_const_in, .infer = infer_running, .grad = cumsum_grad, .ref = cumsum_ref,
     .lower = cumsum_lower};
 
 const oxp_op oxp_op_CumProd = {
     .name = "CumProd", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 26, .attrs = running_attrs,
-    .const_in = running_const_in, .flags = OXP_OP_COMPOSITE, .infer = infer_running, .ref = cumprod_ref,
+    .const_in = running_const_in, .flags = OXP_OP_COMPOSITE | OXP_OP_WRAPS, .infer = infer_running, .ref = cumprod_ref,
     .expand = cumprod_expand};
 /* clang-format on */

@@ -412,12 +412,12 @@ static const oxp_attr_spec mod_attrs[] = {{"fmod", OXP_ATTR_INT, "0,1"}, {NULL, 
 #define BINARY(symbol, inf, lower_case, ...)                                                                           \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,                                         \
-        .flags = OXP_OP_ELEMENTWISE, .infer = inf, .grad = lower_case##_grad, .ref = lower_case##_ref,                 \
+        .flags = OXP_OP_ELEMENTWISE | OXP_OP_WRAPS, .infer = inf, .grad = lower_case##_grad, .ref = lower_case##_ref,  \
         .lower = lower_case##_lower, __VA_ARGS__}
 #define CHAIN(symbol, lower_case, rule)                                                                                \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = 1, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1, .since = 1,                  \
-        .flags = OXP_OP_ELEMENTWISE, .infer = infer_arithmetic, .grad = rule, .ref = lower_case##_ref,                 \
+        .flags = OXP_OP_ELEMENTWISE | OXP_OP_WRAPS, .infer = infer_arithmetic, .grad = rule, .ref = lower_case##_ref,  \
         .lower = lower_case##_lower}
 #define add_grad sum_grad /* two terms */
 

@@ -87,6 +87,14 @@ oxp_status oxp_infer_data(const oxp_infer *inf, size_t i, const double **out)
     return OXP_OK;
 }
 
+oxp_dtype oxp_exact_int64(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(node);
+    OXP_UNUSED(in);
+    OXP_UNUSED(k);
+    return OXP_I64;
+}
+
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i)
 {
     OXP_FAIL_IF(inf->ctx, oxp_infer_dtype(inf, i) != OXP_F32, OXP_EUNSUPPORTED,

@@ -26,6 +26,8 @@ oxp_status oxp_infer_compare(oxp_infer *inf);
 oxp_status oxp_infer_from_attr(oxp_infer *inf, const char *attr);
 /* The data of a constant input, widened; for operators that are OXP_OP_DATA_SHAPED. */
 oxp_status oxp_infer_data(const oxp_infer *inf, size_t i, const double **out);
+/* `exact` of operators whose integer outputs are positions or sizes: int64, whatever goes in. */
+oxp_dtype oxp_exact_int64(const oxp_node *node, const oxp_dtype *in, uint32_t k);
 /* Fails unless input i is of kind F32. */
 oxp_status oxp_infer_float(const oxp_infer *inf, size_t i);
 

@@ -433,9 +433,10 @@ const oxp_op oxp_op_Dropout = {
 const oxp_op oxp_op_Shape = {
     .name = "Shape", ONE_IN_ONE_OUT, .since = 1,
     .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE,
-    .attrs = shape_attrs, .infer = infer_shape, .ref = ref_shape, .lower = oxp_lower_by_ref};
+    .attrs = shape_attrs, .exact = oxp_exact_int64, .infer = infer_shape, .ref = ref_shape,
+    .lower = oxp_lower_by_ref};
 const oxp_op oxp_op_Size = {
     .name = "Size", ONE_IN_ONE_OUT, .since = 1,
     .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE,
-    .infer = infer_size, .ref = ref_size, .lower = oxp_lower_by_ref};
+    .exact = oxp_exact_int64, .infer = infer_size, .ref = ref_size, .lower = oxp_lower_by_ref};
 /* clang-format on */

@@ -165,6 +165,19 @@ static oxp_status eye_ref(const oxp_call *call)
     return OXP_OK;
 }
 
+/* The type of the values, not that of the indices. */
+static oxp_dtype one_hot_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(k);
+    return node->n_in > 2 ? in[2] : OXP_DTYPE_NONE;
+}
+
+static oxp_dtype eye_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(k);
+    return (oxp_dtype)oxp_attr_int(node, "dtype", in[0]);
+}
+
 /* ---- descriptors ---- */
 
 /* clang-format off */
@@ -179,8 +192,8 @@ static const oxp_attr_spec eye_attrs[] = {
 
 const oxp_op oxp_op_OneHot = {
     .name = "OneHot", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 9, .flags = OXP_OP_COMPOSITE,
-    .attrs = one_hot_attrs, .const_in = one_hot_const_in, .infer = infer_one_hot, .ref = one_hot_ref,
-    .expand = one_hot_expand};
+    .attrs = one_hot_attrs, .const_in = one_hot_const_in, .exact = one_hot_exact, .infer = infer_one_hot,
+    .ref = one_hot_ref, .expand = one_hot_expand};
 
 const oxp_op oxp_op_Trilu = {
     .name = "Trilu", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 14,
@@ -190,6 +203,6 @@ const oxp_op oxp_op_Trilu = {
 
 const oxp_op oxp_op_EyeLike = {
     .name = "EyeLike", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 9,
-    .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE, .attrs = eye_attrs, .infer = infer_eye, .ref = eye_ref,
-    .lower = oxp_lower_by_ref};
+    .flags = OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_OF_SHAPE, .attrs = eye_attrs, .exact = eye_exact,
+    .infer = infer_eye, .ref = eye_ref, .lower = oxp_lower_by_ref};
 /* clang-format on */

@@ -339,11 +339,11 @@ static const oxp_attr_spec general_attrs[] = {
     {"beta", OXP_ATTR_FLOAT, NULL}, END};
 
 const oxp_op oxp_op_MatMul = {
-    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1,
+    .name = "MatMul", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1, .flags = OXP_OP_WRAPS,
     .infer = infer_product, .grad = grad_matmul, .ref = ref_product, .lower = lower_product};
 const oxp_op oxp_op_Gemm = {
     .name = "Gemm", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_COMPOSITE, .attrs = gemm_attrs, .infer = infer_product, .grad = grad_gemm,
+    .flags = OXP_OP_COMPOSITE | OXP_OP_WRAPS, .attrs = gemm_attrs, .infer = infer_product, .grad = grad_gemm,
     .ref = ref_product, .lower = lower_product, .expand = expand_gemm};
 const oxp_op oxp_op__MatMul = {
     .name = "_MatMul", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,

@@ -26,6 +26,19 @@ const oxp_op *oxp_op_find(const char *name)
     return NULL;
 }
 
+const oxp_op *oxp_op_find_in(const char *domain, const char *name)
+{
+    const size_t n = strlen(domain);
+    if (n == 0) return strchr(name, ':') ? NULL : oxp_op_find(name);
+    for (size_t i = 0; i < OXP_COUNT(table); i++) {
+        const char *full = table[i]->name;
+        if (strncmp(full, domain, n) == 0 && strncmp(full + n, "::", 2) == 0 &&
+            strcmp(full + n + 2, name) == 0)
+            return table[i];
+    }
+    return NULL;
+}
+
 oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out)
 {
     OXP_FAIL_IF(ctx, axis < -rank || axis >= rank, OXP_EINVAL,

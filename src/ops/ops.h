@@ -13,6 +13,9 @@ size_t oxp_op_count(void);
 const oxp_op *oxp_op_at(size_t index);
 const oxp_op *oxp_op_find(const char *name); /* NULL when unknown; internal operators included */
 
+/* An ONNX operator by its domain ("" is the default one) and name, as a file gives them. */
+const oxp_op *oxp_op_find_in(const char *domain, const char *name);
+
 /* The axis attribute, made non-negative; fails when outside [-rank, rank). */
 oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out);
 

@@ -61,7 +61,8 @@ static const oxp_attr_spec arg_attrs[] = {
 #define ARG(symbol, reference)                                                                                         \
     const oxp_op oxp_op_##symbol = {                                                                                   \
         .name = #symbol, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1, .attrs = arg_attrs,         \
-        .flags = OXP_OP_NOT_DIFFERENTIABLE, .infer = infer_arg, .ref = reference, .lower = oxp_lower_by_ref}
+        .flags = OXP_OP_NOT_DIFFERENTIABLE, .exact = oxp_exact_int64, .infer = infer_arg, .ref = reference,            \
+        .lower = oxp_lower_by_ref}
 
 ARG(ArgMax, arg_max_ref);
 ARG(ArgMin, arg_min_ref);

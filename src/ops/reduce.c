@@ -429,15 +429,20 @@ static const oxp_const_in reduce_const_in[] = {{1, "axes", OXP_ATTR_INTS}, {0, N
         .name = #symbol, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1, .attrs = reduce_attrs,      \
         .const_in = reduce_const_in, __VA_ARGS__}
 
-REDUCE(ReduceSum, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = sum_grad, .ref = sum_ref, .lower = sum_lower);
-REDUCE(ReduceMean, .flags = OXP_OP_LINEAR, .infer = infer_reduce, .grad = mean_grad, .ref = mean_ref, .lower = mean_lower);
+REDUCE(ReduceSum, .flags = OXP_OP_LINEAR | OXP_OP_WRAPS, .infer = infer_reduce,
+       .grad = sum_grad, .ref = sum_ref, .lower = sum_lower);
+REDUCE(ReduceMean, .flags = OXP_OP_LINEAR | OXP_OP_WRAPS, .infer = infer_reduce,
+       .grad = mean_grad, .ref = mean_ref, .lower = mean_lower);
 REDUCE(ReduceMax, .infer = infer_extremum, .grad = extremum_grad, .ref = max_ref, .lower = max_lower);
 REDUCE(ReduceMin, .infer = infer_extremum, .grad = extremum_grad, .ref = min_ref, .lower = min_lower);
-REDUCE(ReduceProd, .infer = infer_reduce, .grad = prod_grad, .ref = prod_ref, .lower = prod_lower);
-REDUCE(ReduceSumSquare, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE, .grad = sum_square_grad,
+REDUCE(ReduceProd, .flags = OXP_OP_WRAPS, .infer = infer_reduce,
+       .grad = prod_grad, .ref = prod_ref, .lower = prod_lower);
+REDUCE(ReduceSumSquare, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE | OXP_OP_WRAPS,
+       .grad = sum_square_grad,
        .ref = sum_square_ref, .expand = sum_square_expand);
 REDUCE(ReduceL2, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = l2_grad, .ref = l2_ref, .expand = l2_expand);
-REDUCE(ReduceL1, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE, .grad = l1_grad, .ref = l1_ref, .expand = l1_expand);
+REDUCE(ReduceL1, .infer = infer_reduce, .flags = OXP_OP_COMPOSITE | OXP_OP_WRAPS,
+       .grad = l1_grad, .ref = l1_ref, .expand = l1_expand);
 REDUCE(ReduceLogSum, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = log_sum_grad, .ref = log_sum_ref,
        .expand = log_sum_expand);
 REDUCE(ReduceLogSumExp, .infer = infer_reduce_float, .flags = OXP_OP_COMPOSITE, .grad = log_sum_exp_grad,

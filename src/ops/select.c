@@ -452,6 +452,13 @@ static oxp_status reverse_expand(oxp_build *b, const oxp_node *node, oxp_val *ou
 
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
+/* The numbers keep their type; the rest are positions. */
+static oxp_dtype unique_exact(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(node);
+    return k == 0 ? in[0] : OXP_I64;
+}
+
 static const oxp_attr_spec unique_attrs[] = {
     {"axis", OXP_ATTR_INT, NULL}, {"sorted", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec nms_attrs[] = {{"center_point_box", OXP_ATTR_INT, "0,1"}, END};
@@ -464,10 +471,10 @@ static const oxp_const_in compress_in[] = {{1, "condition", OXP_ATTR_INTS}, {0, 
 #define BY_DATA (OXP_OP_NOT_DIFFERENTIABLE | OXP_OP_DATA_SHAPED)
 const oxp_op oxp_op_NonZero = {
     .name = "NonZero", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 9,
-    .flags = BY_DATA, .infer = non_zero_infer, .ref = non_zero_ref, .lower = oxp_lower_by_ref};
+    .flags = BY_DATA, .exact = oxp_exact_int64, .infer = non_zero_infer, .ref = non_zero_ref, .lower = oxp_lower_by_ref};
 const oxp_op oxp_op_Unique = {
     .name = "Unique", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 4, .since = 11,
-    .flags = BY_DATA, .attrs = unique_attrs, .infer = unique_infer, .ref = unique_ref,
+    .flags = BY_DATA, .attrs = unique_attrs, .exact = unique_exact, .infer = unique_infer, .ref = unique_ref,
     .lower = oxp_lower_by_ref};
 const oxp_op oxp_op_NonMaxSuppression = {
     .name = "NonMaxSuppression", .min_in = 2, .max_in = 5, .min_out = 1, .max_out = 1, .since = 10,

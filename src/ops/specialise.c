@@ -10,6 +10,7 @@ typedef struct special_state {
     const oxp_graph *model;
     oxp_build b;
     oxp_val *map;
+    oxp_dtype *type; /* [model->n_values] */
     bool *needed;
     const oxp_cut *cut;
     bool *needs_data; /* [cut->n_feeds] or NULL */
@@ -37,6 +38,7 @@ static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
         const oxp_value *v = oxp_value_of(s->model, feed->val);
         const oxp_dtype dtype =
             v->dtype == OXP_DTYPE_NONE ? OXP_F32 : oxp_dtype_canonical(v->dtype);
+        s->type[feed->val] = v->dtype == OXP_DTYPE_NONE ? OXP_F32 : v->dtype;
         oxp_val *to = &s->map[feed->val];
         if (feed->fixed)
             OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, v->name, dtype, feed->fixed, to));
@@ -55,10 +57,10 @@ static oxp_status add_constants(special_state *s)
         OXP_FAIL_IF(s->ctx, value->kind == OXP_VALUE_INPUT, OXP_EINVAL,
                     "the model's input '%s' is needed but was not given",
                     value->name ? value->name : "?");
-        if (value->kind == OXP_VALUE_CONST)
-            OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name,
-                                        oxp_dtype_canonical(value->dtype), value->constant,
-                                        &s->map[v]));
+        if (value->kind != OXP_VALUE_CONST) continue;
+        s->type[v] = value->dtype;
+        OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, oxp_dtype_canonical(value->dtype),
+                                    value->constant, &s->map[v]));
     }
     return OXP_OK;
 }
@@ -131,7 +133,7 @@ typedef struct resolved { /* a node's inputs and attributes in the new graph */
 static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
 {
     r->in = OXP_NEW(s->ctx->scratch, oxp_val, node->n_in + 1);
-    r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 1);
+    r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 2);
     OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
     r->n_in = 0;
     r->varies = false;
@@ -162,6 +164,69 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL) r->n_in--;
     return OXP_OK;
 }
+
+/* ---- exact types ---- */
+
+/* The exact types of a node's outputs. `kind`: the dtypes that its inference gave, NULL: not yet
+ * known. */
+static oxp_status exact_types(special_state *s, const oxp_node *node, const oxp_dtype *kind,
+                              uint32_t n_out, oxp_dtype *out)
+{
+    oxp_dtype *in = OXP_NEW(s->ctx->scratch, oxp_dtype, node->n_in + 1);
+    OXP_NOMEM_IF(s->ctx, in);
+    for (uint32_t i = 0; i < node->n_in; i++) in[i] = s->type[node->in[i]];
+    for (uint32_t k = 0; k < n_out; k++) {
+        out[k] = kind ? kind[k] : OXP_F32;
+        const oxp_dtype special = node->op->exact ? node->op->exact(node, in, k) : OXP_DTYPE_NONE;
+        if (special != OXP_DTYPE_NONE) {
+            out[k] = special;
+            continue;
+        }
+        for (uint32_t i = node->n_in; i-- > 0;)
+            if (in[i] != OXP_DTYPE_NONE && (!kind || oxp_dtype_canonical(in[i]) == kind[k]))
+                out[k] = in[i];
+    }
+    return OXP_OK;
+}
+
+/* The exact type of the first output as the attribute `type`; what a file may have said is
+ * replaced. */
+static oxp_status add_type(special_state *s, const oxp_node *node, resolved *r)
+{
+    oxp_dtype type;
+    OXP_TRY(exact_types(s, node, NULL, 1, &type));
+    for (size_t i = 0; i < r->n_attrs; i++)
+        if (strcmp(r->attrs[i].name, "type") == 0) r->attrs[i] = r->attrs[--r->n_attrs];
+    r->attrs[r->n_attrs++] = OXP_INT("type", type);
+    return OXP_OK;
+}
+
+static bool is_narrow(oxp_dtype type)
+{
+    return oxp_dtype_is_int(type) && oxp_dtype_size(type) < sizeof(int64_t);
+}
+
+/* Records the exact types of the outputs, and wraps narrow integers around where they may have
+ * left their range. */
+static oxp_status settle_types(special_state *s, const oxp_node *node, uint32_t n_out,
+                               oxp_val *outs)
+{
+    oxp_dtype *kind = OXP_NEW(s->ctx->scratch, oxp_dtype, 2 * (size_t)n_out);
+    OXP_NOMEM_IF(s->ctx, kind);
+    oxp_dtype *type = kind + n_out;
+    for (uint32_t k = 0; k < n_out; k++)
+        kind[k] = outs[k] ? oxp_value_of(s->b.g, outs[k])->dtype : OXP_DTYPE_NONE;
+    OXP_TRY(exact_types(s, node, kind, n_out, type));
+    for (uint32_t k = 0; k < n_out; k++) {
+        if (node->out[k] == OXP_NO_VAL) continue;
+        s->type[node->out[k]] = oxp_dtype_canonical(type[k]) == kind[k] ? type[k] : kind[k];
+        if ((node->op->flags & OXP_OP_WRAPS) && kind[k] == OXP_I64 && is_narrow(type[k]))
+            outs[k] = OXP_EMIT1(&s->b, &oxp_op_Cast, outs[k], OXP_INT("to", type[k]));
+    }
+    return s->b.status;
+}
+
+/* ---- nodes ---- */
 
 /* Identity, Dropout (unless it asks for training: its infer refuses that), and Cast between
  * float types, which are all one "float". */
@@ -215,17 +280,19 @@ static oxp_status emit_node(special_state *s, const oxp_node *node)
            (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
            n_out > node->op->min_out)
         n_out--;
-    if (n_out == 1 && passes_through(s, node, &r)) {
-        s->map[node->out[0]] = r.in[0];
-        return OXP_OK;
-    }
     oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, n_out);
     OXP_NOMEM_IF(s->ctx, outs);
+    if (n_out == 1 && passes_through(s, node, &r)) {
+        outs[0] = s->map[node->out[0]] = r.in[0];
+        return settle_types(s, node, 1, outs);
+    }
+    if (node->op->flags & OXP_OP_TYPED) OXP_TRY(add_type(s, node, &r));
     const oxp_status status = emit_resolved(s, node, &r, n_out, outs);
     for (size_t k = 0; status == OXP_EUNSUPPORTED && k < r.n_in; k++) /* Range infers from data */
         if (r.in[k] && oxp_value_of(s->b.g, r.in[k])->kind != OXP_VALUE_CONST)
             OXP_TRY(mark_sources(s, r.in[k]));
     OXP_TRY(status);
+    OXP_TRY(settle_types(s, node, n_out, outs));
     for (uint32_t k = 0; k < n_out; k++) {
         if (node->out[k] == OXP_NO_VAL || s->map[node->out[k]] != OXP_NO_VAL)
             continue; /* absent, or fed by the cut */
@@ -256,8 +323,9 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
     bool *fed = OXP_NEW(ctx->scratch, bool, model->n_values);
     s.needed = OXP_NEW(ctx->scratch, bool, model->n_values);
     s.map = OXP_NEW(arena, oxp_val, model->n_values);
+    s.type = OXP_NEW(arena, oxp_dtype, model->n_values);
     oxp_graph *g = oxp_graph_new(arena);
-    OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !g, OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !s.type || !g, OXP_ENOMEM, "out of memory");
     oxp_build_init(&s.b, ctx, g);
     g->max_bytes = cut->max_bytes;
     for (size_t i = 0; i < cut->n_feeds; i++) fed[cut->feeds[i].val] = true;
@@ -269,6 +337,6 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
     for (size_t i = 0; i < cut->n_wanted; i++)
         OXP_TRY(oxp_graph_add_output(ctx, g, s.map[cut->wanted[i]]));
     ctx->node = ctx->op = NULL;
-    *out = (oxp_special){g, s.map};
+    *out = (oxp_special){g, s.map, s.type};
     return oxp_graph_verify(ctx, g);
 }

@@ -3,7 +3,13 @@
  *
  * A cut says which tensors are fed and which are wanted; only what lies between them is kept. Any
  * named tensor can be on either side. Every shape becomes concrete, inputs that decide shapes
- * become attributes, arithmetic on shapes disappears. */
+ * become attributes, arithmetic on shapes disappears.
+ *
+ * Types: a specialised graph knows floats, integers and booleans only (law 2 of ir/graph.h), and
+ * integers are computed with 64 bits. What the width of an integer decides is settled here, while
+ * the exact types are still known: behind arithmetic in a narrow integer type (OXP_OP_WRAPS) a Cast
+ * wraps the result around, and an operator that saturates or rounds to its output's type gets that
+ * type as an attribute (OXP_OP_TYPED). */
 #ifndef OXP_OPS_SPECIALISE_H
 #define OXP_OPS_SPECIALISE_H
 
@@ -27,6 +33,8 @@ typedef struct oxp_cut {
 typedef struct oxp_special {
     oxp_graph *g; /* inputs in the order of the feeds that are not fixed; outputs: the wanted */
     oxp_val *map; /* model value -> value in g; OXP_NO_VAL when cut away */
+    /* model value -> its element type in ONNX; NONE where map has nothing */
+    oxp_dtype *type;
 } oxp_special;
 
 /* Everything is made in `arena`. OXP_EINVAL when a needed input is not fed (named), or when a shape

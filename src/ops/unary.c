@@ -229,13 +229,14 @@ static const oxp_const_in clip_const_in[] = {
                                     .ref = unary_ref, .lower = unary_lower, __VA_ARGS__}
 #define SMOOTH .flags = OXP_OP_ELEMENTWISE, .infer = infer_float, .grad = unary_grad
 #define ANY_KIND .flags = OXP_OP_ELEMENTWISE, .infer = oxp_infer_same
+#define WRAPPING .flags = OXP_OP_ELEMENTWISE | OXP_OP_WRAPS, .infer = oxp_infer_same
 #define STEPS .flags = OXP_OP_ELEMENTWISE | OXP_OP_NOT_DIFFERENTIABLE
 #define PARTS(f) .flags = OXP_OP_ELEMENTWISE | OXP_OP_COMPOSITE, .infer = infer_float, .grad = unary_grad, .expand = f
 #define OURS(f) .flags = OXP_OP_ELEMENTWISE | OXP_OP_COMPOSITE | OXP_OP_INTERNAL, .infer = infer_float,                \
                 .grad = unary_grad, .expand = f
 
-UNARY(Neg, ANY_KIND, .grad = neg_grad, .since = 1);
-UNARY(Abs, ANY_KIND, .grad = unary_grad, .since = 1);
+UNARY(Neg, WRAPPING, .grad = neg_grad, .since = 1);
+UNARY(Abs, WRAPPING, .grad = unary_grad, .since = 1);
 UNARY(Relu, ANY_KIND, .grad = unary_grad, .since = 1);
 UNARY(Sqrt, SMOOTH, .since = 1);
 UNARY(Exp, SMOOTH, .since = 1);

@@ -42,7 +42,7 @@ oxp_status suite_find(oxp_ctx *ctx, const char *data, const char *const *suites,
 oxp_status suite_survey(oxp_ctx *ctx, suite *s, test_case *t, oxp_pb_model *model);
 /* A file with one TensorProto; false in *found when there is none. */
 oxp_status suite_tensor(oxp_ctx *ctx, oxp_arena *arena, const char *path, bool *found,
-                        oxp_tensor *out, int64_t *type);
+                        oxp_tensor *out);
 
 /* Fills verdict, why and error. */
 oxp_status run_test(suite *s, test_case *t);

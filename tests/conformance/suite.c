@@ -134,7 +134,7 @@ oxp_status suite_survey(oxp_ctx *ctx, suite *s, test_case *t, oxp_pb_model *mode
 /* ---- tensors ---- */
 
 oxp_status suite_tensor(oxp_ctx *ctx, oxp_arena *arena, const char *path, bool *found,
-                        oxp_tensor *out, int64_t *type)
+                        oxp_tensor *out)
 {
     oxp_bytes bytes;
     *found = oxp_file_exists(path);
@@ -144,6 +144,5 @@ oxp_status suite_tensor(oxp_ctx *ctx, oxp_arena *arena, const char *path, bool *
     oxp_pb_tensor pb;
     OXP_TRY(oxp_pb_parse_tensor(ctx, &file, &pb));
     oxp_tensor_source source = {arena, &file, NULL, UINT64_MAX};
-    *type = pb.dtype;
     return oxp_tensor_import(ctx, &source, &pb, out);
 }
