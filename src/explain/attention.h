@@ -50,4 +50,22 @@ oxp_val oxp_attention_residual(oxp_task *t, oxp_val r, oxp_val a);
 /* r D^-1 (I + a), D the row sums of I + a */
 oxp_val oxp_attention_normalised(oxp_task *t, oxp_val r, oxp_val a);
 
+/* ---- blocks: an attention and what follows it, token by token ---- */
+
+typedef struct oxp_attention_blocks {
+    oxp_task *t;
+    const char *method;
+    oxp_graph *g;
+    size_t n_nodes; /* of the model: what a method adds comes after */
+    oxp_val *maps;  /* all that the target depends on, [n_maps] */
+    size_t n_maps;
+    /* [n_maps] the tokens behind each block: the last tensor (N,T,D) that everything goes through which
+     * map l influences, and on which map l + 1 builds. Behind the last block it is the last such tensor
+     * that an operator of the same kind makes (the residual sum, or the norm after it). */
+    oxp_val *behind;
+} oxp_attention_blocks;
+
+/* OXP_EUNSUPPORTED, in the method's name, when there is no such tensor. */
+oxp_status oxp_attention_blocks_find(oxp_task *t, const char *method, oxp_attention_blocks *out);
+
 #endif

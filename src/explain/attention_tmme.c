@@ -342,7 +342,8 @@ const oxp_method oxp_method_tmme = {
                  "relu(g_h . A_h); between sequences rules 8-11",
              .paper = "Chefer, Gur, Wolf 2021, arXiv:2103.15679 (rules 5-11)",
              .equals = "Transformer-MM-Explainability: ViT notebook, LXMERT and DETR "
-                       "(generate_ours), CLIP with start_layer=0; before its normalisation",
+                       "(generate_ours, use_lrp=False), CLIP with start_layer=0; before "
+                       "its normalisation",
              .cost = "1 forward, backward down to the first attention",
              .weakness = "positive evidence only; ignores values and feed-forward layers"},
     .params = params,

@@ -63,6 +63,11 @@ extern const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS];
 
 /* R / (z + epsilon sign z), sign(0) = +1; epsilon 0: nothing where z is 0. */
 oxp_val oxp_lrp_share(oxp_build *b, oxp_val relevance, oxp_val z, double epsilon);
+/* R_x = x . J' (R / stab(factor z)) for the inputs that are wanted and not held constant (NULL: none
+ * is). */
+oxp_status oxp_lrp_share_linear(oxp_rule_context *rc, double factor, const bool *held);
+/* Subtracts a mean and divides by a standard deviation of the data. */
+bool oxp_lrp_normalises(const oxp_node *node);
 bool oxp_lrp_is_const(const oxp_rule_context *rc, uint32_t k);
 
 #endif

@@ -38,8 +38,7 @@ static uint32_t wanted(const oxp_rule_context *rc)
     return n;
 }
 
-/* R_x = x . J' (R / stab(factor z)) for the inputs that are wanted and not held constant. */
-static oxp_status share_linear(oxp_rule_context *rc, double factor, const bool *held)
+oxp_status oxp_lrp_share_linear(oxp_rule_context *rc, double factor, const bool *held)
 {
     oxp_build *b = rc->b;
     const oxp_node *node = rc->node;
@@ -143,12 +142,16 @@ static oxp_status apply_softmax(oxp_rule_context *rc)
 
 /* ---- normalisation by statistics of the data ---- */
 
+bool oxp_lrp_normalises(const oxp_node *node)
+{
+    return node->op == &oxp_op_LayerNormalization || node->op == &oxp_op_InstanceNormalization ||
+           node->op == &oxp_op__GroupNorm || node->op == &oxp_op_GroupNormalization ||
+           node->op == &oxp_op_MeanVarianceNormalization;
+}
+
 static bool is_normalisation(const oxp_rule_context *rc)
 {
-    return (is_op(rc, &oxp_op_LayerNormalization) || is_op(rc, &oxp_op_InstanceNormalization) ||
-            is_op(rc, &oxp_op__GroupNorm) || is_op(rc, &oxp_op_GroupNormalization) ||
-            is_op(rc, &oxp_op_MeanVarianceNormalization)) &&
-           options(rc)->attention != OXP_LRP_REFUSE;
+    return oxp_lrp_normalises(rc->node) && options(rc)->attention != OXP_LRP_REFUSE;
 }
 
 /* x folded so that each group to be normalised is what lies along the last axes, which are listed */
@@ -258,7 +261,7 @@ static oxp_status apply_product(oxp_rule_context *rc)
         held[k] = made_by(g, rc->node->in[k], is_reciprocal, 6) ||
                   (cp && made_by(g, rc->node->in[k], is_gate, 6));
     if (held[0] && held[1]) held[0] = held[1] = false;
-    return share_linear(rc, held[0] || held[1] ? 1.0 : 2.0, held);
+    return oxp_lrp_share_linear(rc, held[0] || held[1] ? 1.0 : 2.0, held);
 }
 
 /* ---- linear without weights ---- */
@@ -274,7 +277,7 @@ static bool is_linear(const oxp_rule_context *rc)
 
 static oxp_status apply_linear(oxp_rule_context *rc)
 {
-    return share_linear(rc, 1.0, NULL);
+    return oxp_lrp_share_linear(rc, 1.0, NULL);
 }
 
 /* ---- the rest ---- */

@@ -213,6 +213,7 @@ static const exception classless[] = {
     {"random-cam", "random weights"},
     {"attention", "of activations alone"},
     {"attention-rollout", "likewise"},
+    {"value-zeroing", "likewise"},
     {"random", "a control"},
     {"sobel", "a control"},
     {"constant", "a control"},

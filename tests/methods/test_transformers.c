@@ -115,6 +115,42 @@ static void by_hand(void **state)
     }
 }
 
+/* x = (1 0), (0 1), uniform attention, values 2 x, block x + A v = (2 1), (1 2), score (3 1) . token 0 */
+static const char one_block[] =
+    "input %x:f32(1,2,2) \"x\"\nconst %none:f32(2,2) = 0\nconst %w:f32(2,1) = [3,1]\n"
+    "const %first:i64() = 0\n%q = MatMul(%x, %none)\n%k = Transpose(%x) {perm=[0,2,1]}\n"
+    "%s = MatMul(%q, %k)\n%a \"a\" = Softmax(%s) {axis=-1}\n%v = Mul(%x, 2.0)\n"
+    "%m = MatMul(%a, %v)\n%y \"block\" = Add(%x, %m)\n%t = Gather(%y, %first) {axis=1}\n"
+    "%row = MatMul(%t, %w)\n%minus = Neg(%row)\n"
+    "%logits \"logits\" = Concat(%row, %minus) {axis=1}\noutput %logits\n";
+
+static void one_block_by_hand(void **state)
+{
+    OXP_UNUSED(state);
+    /* 1 - 3/sqrt(10), 1 - 2/sqrt(5) and their sum */
+    const double near = 0.05131670194948623, far = 0.10557280900008414, both = near + far;
+    const struct {
+        const char *method, *params[3];
+        double want[2];
+    } each[] = {
+        {"value-zeroing", {"query=0"}, {near / both, far / both}},
+        {"value-zeroing", {"query=1"}, {far / both, near / both}},
+        /* R = (6/7 1/7), of which A v gets (3/7 1/7); R_A = (3/14 1/14), g = (6 2) */
+        {"transformer-attribution", {"query=0", "self=true"}, {16.0 / 7, 1.0 / 7}},
+        {"transformer-attribution", {"query=-1"}, {0, 1.0 / 7}},
+        {"transformer-attribution", {"self=true", "normalise=rows"}, {16.0 / 17, 1.0 / 17}},
+    };
+    test_net *t = test_net_text(one_block);
+    const oxp_tensor x = test_array(t, 3, (const int64_t[]){1, 2, 2}, (const double[]){1, 0, 0, 1});
+    for (size_t i = 0; i < 2 * OXP_COUNT(each); i++) {
+        test_ask ask = {.method = each[i / 2].method, .fused = i % 2};
+        memcpy(ask.params, each[i / 2].params, sizeof each[0].params);
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        test_close_to(&e.maps[0].raw, each[i / 2].want, 2, i % 2 ? 1e-5 : 1e-9, ask.method);
+    }
+    test_net_close(t);
+}
+
 /* ---- against dense formulas ---- */
 
 typedef struct dense_case {
@@ -127,6 +163,10 @@ typedef struct dense_case {
 } dense_case;
 
 #define CO              "attn_coattention"
+#define PRE             "attn_encoder_pre"
+#define POST            "attn_encoder_post"
+#define ATTR(name, ...) .toy = name, .method = "transformer-attribution", .params = {__VA_ARGS__}
+#define ZERO(name, ...) .toy = name, .method = "value-zeroing", .params = {__VA_ARGS__}
 #define TMME(name, ...) .toy = name, .method = "tmme", .params = {__VA_ARGS__}
 
 static const dense_case dense_cases[] = {
@@ -140,6 +180,20 @@ static const dense_case dense_cases[] = {
      .parts = {{"e1.map", "tmme_source"}, {"ds2.map", "tmme_target"}}},
     {TMME("attn_queries", "query=1"),
      .parts = {{"e1.map", "tmme_picture"}, {"qs2.map", "tmme_queries"}}},
+    {ATTR(PRE, "self=true"), .parts = {{"b2.map", "attribution"}}},
+    {ATTR(PRE, "self=true", "normalise=rows"), .parts = {{"b2.map", "attribution_rows"}}},
+    {ATTR(PRE, "self=true", "rules=attnlrp"), .parts = {{"b2.map", "attribution_attnlrp"}}},
+    {ATTR(PRE, "self=true", "rules=attnlrp", "normalise=rows"),
+     .parts = {{"b2.map", "attribution_attnlrp_rows"}}},
+    {ATTR(POST, "self=true"), .parts = {{"b2.map", "attribution"}}},
+    {ATTR(POST, "self=true", "normalise=rows"), .parts = {{"b2.map", "attribution_rows"}}},
+    {ATTR(POST, "self=true", "rules=attnlrp"), .parts = {{"b2.map", "attribution_attnlrp"}}},
+    {ZERO(PRE, "query=0"), .parts = {{"b2.map", "value_zeroing"}}},
+    {ZERO(PRE, "query=0"), .layer = "b1.map", .parts = {{"b1.map", "value_zeroing_b1"}}},
+    {ZERO(PRE, "query=0"), .layer = "b2.map", .parts = {{"b2.map", "value_zeroing_b2"}}},
+    {ZERO(POST, "query=-1"), .parts = {{"b2.map", "value_zeroing"}}},
+    {ZERO(POST, "query=0"), .layer = "b1.map", .parts = {{"b1.map", "value_zeroing_b1"}}},
+    {ZERO(POST, "query=0"), .layer = "b2.map", .parts = {{"b2.map", "value_zeroing_b2"}}},
 };
 
 static void check_dense(const dense_case *c, bool fused)
@@ -184,7 +238,8 @@ static void dense_fused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(dense_plain),
-                                       cmocka_unit_test(dense_fused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_hand), cmocka_unit_test(one_block_by_hand),
+        cmocka_unit_test(dense_plain), cmocka_unit_test(dense_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
