@@ -31,6 +31,7 @@ clang: ## compile everything with clang
 
 bench: all ## benchmarks: ours against the bare kernels, in one run
 	@bench/run
+	@bench/run --methods
 
 parity: all ## compare with Captum, pytorch-grad-cam and zennit (installed beside) and write docs/parity.md
 	@tools/parity

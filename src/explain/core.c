@@ -668,6 +668,7 @@ oxp_status oxp_core_backward(oxp_ctx *ctx, oxp_core *core, size_t n, const doubl
                              double *const *out)
 {
     const size_t count = (size_t)core->classes.count;
+    if (core->seed_input != SIZE_MAX) core->backwards++;
     if (core->seed_input != SIZE_MAX && !core->rehearsal) {
         memset(core->pad, 0, core->width * count * sizeof(double));
         memcpy(core->pad, seed_rows, n * count * sizeof(double));

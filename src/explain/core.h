@@ -56,8 +56,8 @@ typedef struct oxp_core {
     const char *notes[8];
     size_t n_notes;
     const char *layer;
-    uint32_t passes; /* runs so far */
-    bool rehearsal;  /* runs are counted but not done: made-up scores, no attributions */
+    uint32_t passes, backwards; /* runs so far, and how many of them went on backward */
+    bool rehearsal;             /* runs are counted but not done: made-up scores, no attributions */
     /* Staging, made once, so that long drives allocate nothing: target rows and seeds of one run
      * [width][classes.count], a feed or output at full width, pointers to rows. */
     double *rows, *seeds, *pad;
