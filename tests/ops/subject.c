@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "grad/grad.h"
 #include "ops/infer.h"
+#include "support/oracle.h"
 #include <math.h>
 
 /* ---- building ---- */
@@ -158,31 +159,6 @@ static const double *fed(const subject *s, const feed *f, oxp_val v)
 
 /* ---- the oracle ---- */
 
-static oxp_status oracle_node(oxp_ctx *ctx, oxp_arena *arena, const subject *s,
-                              const oxp_node *node, value_set values)
-{
-    const double *in[CASE_MAX] = {NULL};
-    double *out[CASE_MAX] = {NULL};
-    oxp_shape in_shape[CASE_MAX], out_shape[CASE_MAX];
-    oxp_dtype in_dtype[CASE_MAX] = {0}, out_dtype[CASE_MAX] = {0};
-    OXP_FAIL_IF(ctx, node->n_in > CASE_MAX || node->n_out > CASE_MAX, OXP_ELIMIT,
-                "too many inputs for the oracle");
-    for (uint32_t k = 0; k < node->n_in; k++) {
-        if (node->in[k] == OXP_NO_VAL) continue;
-        in[k] = values[node->in[k]];
-        in_shape[k] = *oxp_shape_at(s->g, node->in[k]);
-        in_dtype[k] = oxp_value_of(s->g, node->in[k])->dtype;
-    }
-    for (uint32_t k = 0; k < node->n_out; k++) {
-        if (node->out[k] == OXP_NO_VAL) continue;
-        out[k] = values[node->out[k]];
-        out_shape[k] = *oxp_shape_at(s->g, node->out[k]);
-        out_dtype[k] = oxp_value_of(s->g, node->out[k])->dtype;
-    }
-    const oxp_call call = {ctx, arena, node, in, in_shape, in_dtype, out, out_shape, out_dtype};
-    return node->op->ref(&call);
-}
-
 oxp_status subject_oracle(oxp_ctx *ctx, oxp_arena *arena, const subject *s, const feed *f,
                           value_set *out)
 {
@@ -201,7 +177,7 @@ oxp_status subject_oracle(oxp_ctx *ctx, oxp_arena *arena, const subject *s, cons
             for (int64_t i = 0; i < n; i++) values[v][i] = given ? given[i] : (double)NAN;
     }
     for (size_t i = 0; i < g->n_nodes; i++)
-        OXP_TRY(oracle_node(ctx, arena, s, g->nodes[i], values));
+        OXP_TRY(oxp_oracle_node(ctx, arena, g, g->nodes[i], values));
     *out = values;
     return OXP_OK;
 }
