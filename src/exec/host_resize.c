@@ -156,7 +156,8 @@ static oxp_status lower(oxp_lower *lw, const char *what, const oxp_resize *r, bo
     OXP_TRY(oxp_lower_result(lw, y, ys->rank >= 3 ? OXP_LAYOUT_CHANNELS_LAST : OXP_LAYOUT_ROWS));
     const oxp_placed *from = oxp_lower_at(lw, x), *to = oxp_lower_at(lw, y);
     oxp_place_order(&from->shape, &from->place, order);
-    a->rank = ys->rank;
+    a->rank = ys->rank ? ys->rank : 1; /* a number: one cell of one axis */
+    a->dim[0] = 1;
     a->value = (float)r->value;
     for (int i = 0; i < ys->rank; i++) {
         const int axis = order[i];

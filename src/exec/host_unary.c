@@ -62,9 +62,10 @@ static inline float mish_n(float x)
     return e * (e + 2.0f);
 }
 
-static inline float gelu_tanh_inner(float x)
+/* (1 + tanh u) / 2 = sigmoid(2 u), which keeps its digits for negative x */
+static inline float gelu_tanh_gate(float x)
 {
-    return oxp_tanhf(0.797884561f * (x + 0.044715f * x * x * x));
+    return oxp_sigmoidf(1.595769122f * (x + 0.044715f * x * x * x));
 }
 
 #define USES(a, b) ((void)(a), (void)(b))
@@ -98,7 +99,7 @@ DEFINE_F(SOFTSIGN, softsign(x))
 DEFINE_F(TANH, oxp_tanhf(x))
 DEFINE_F(ERF, oxp_erff(x))
 DEFINE_F(GELU, x *normal_cdf(x))
-DEFINE_F(GELU_TANH, 0.5f * x * (1.0f + gelu_tanh_inner(x)))
+DEFINE_F(GELU_TANH, x *gelu_tanh_gate(x))
 DEFINE_F(SILU, x *oxp_sigmoidf(a *x))
 DEFINE_F(MISH, x *(mish_n(x) / (mish_n(x) + 2.0f)))
 DEFINE_F(FLOOR, floorf(x))
@@ -117,11 +118,11 @@ DEFINE_F(ASINH, asinhf(x))
 DEFINE_F(ACOSH, acoshf(x))
 DEFINE_F(ATANH, atanhf(x))
 
+/* s + x s (1 - s) (2 u)', s = sigmoid(2 u) */
 static inline float gelu_tanh_grad(float x)
 {
-    const float t = gelu_tanh_inner(x);
-    return 0.5f * (1.0f + t) +
-           0.5f * x * (1.0f - t * t) * 0.797884561f * (1.0f + 0.134145f * x * x);
+    const float s = gelu_tanh_gate(x);
+    return s + x * s * (1.0f - s) * 1.595769122f * (1.0f + 0.134145f * x * x);
 }
 
 static inline float silu_grad(float x, float rate)
@@ -199,7 +200,7 @@ DEFINE_G(ATANH, 1.0f / ((1.0f - v) * (1.0f + v)))
     }
 OXP_FN_TABLE(DEFINE_EVAL)
 
-/* dx = f'(v) * dy */
+/* dx = f'(v) * dy, 0 where f'(v) is 0, whatever dy: behind a mask an infinite adjoint is none */
 #define DEFINE_GRAD(symbol, name, from_y)                                                  \
     OXP_SIMD static void grad_##symbol(const void *args, int64_t n, const void *const *in, \
                                        void *out)                                          \
@@ -207,8 +208,11 @@ OXP_FN_TABLE(DEFINE_EVAL)
         const float a = ((const fn_args *)args)->alpha, b = ((const fn_args *)args)->beta; \
         const float *v = in[0], *dy = in[1];                                               \
         float *dx = out;                                                                   \
-        _Pragma("omp simd") for (int64_t i = 0; i < n; i++) dx[i] =                        \
-            g_##symbol(v[i], a, b) * dy[i];                                                \
+        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                \
+        {                                                                                  \
+            const float slope = g_##symbol(v[i], a, b), product = slope * dy[i];           \
+            dx[i] = slope == 0.0f ? 0.0f : product;                                        \
+        }                                                                                  \
     }
 OXP_FN_TABLE(DEFINE_GRAD)
 

@@ -260,7 +260,7 @@ static bool is_choice(const oxp_rule_context *rc)
 {
     return is_op(rc, &oxp_op_MaxPool) || is_op(rc, &oxp_op_GlobalMaxPool) ||
            is_op(rc, &oxp_op_ReduceMax) || is_op(rc, &oxp_op_ReduceMin) || is_op(rc, &oxp_op_Max) ||
-           is_op(rc, &oxp_op_Min);
+           is_op(rc, &oxp_op_Min) || is_op(rc, &oxp_op_TopK);
 }
 
 static oxp_status apply_choice(oxp_rule_context *rc)

@@ -325,7 +325,8 @@ static bool is_transparent(const oxp_rule_context *rc)
     const oxp_op *op = rc->node->op;
     return (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) || op == &oxp_op_MaxPool ||
            op == &oxp_op_GlobalMaxPool || op == &oxp_op_ReduceMax || op == &oxp_op_Max ||
-           op == &oxp_op_Min || op == &oxp_op_Where || op == &oxp_op_Pad || op == &oxp_op_ReduceMin;
+           op == &oxp_op_Min || op == &oxp_op_Where || op == &oxp_op_Pad ||
+           op == &oxp_op_ReduceMin || op == &oxp_op_TopK;
 }
 
 static oxp_status apply_gradient(oxp_rule_context *rc)

@@ -18,9 +18,11 @@ typedef struct chain {
     oxp_val last;           /* old value that the fused node makes */
 } chain;
 
-static bool is_matmul(const oxp_node *n)
+/* Of matrices: the general form has no vectors. */
+static bool is_matmul(const oxp_graph *g, const oxp_node *n)
 {
-    return n->op == &oxp_op_MatMul || n->op == &oxp_op_Gemm;
+    if (n->op != &oxp_op_MatMul) return n->op == &oxp_op_Gemm;
+    return oxp_shape_at(g, n->in[0])->rank > 1 && oxp_shape_at(g, n->in[1])->rank > 1;
 }
 
 /* Activations that the kernels apply to their result while it is in registers. */
@@ -159,7 +161,7 @@ static void find(oxp_rewrite *rw, chain *chains, const oxp_node **sums)
     for (size_t i = 0; i < g->n_nodes; i++) {
         const oxp_node *node = g->nodes[i], *sum;
         if (!rw->live[node->out[0]] || rw->absorbed[i]) continue;
-        if (node->op == &oxp_op_Conv || is_matmul(node)) {
+        if (node->op == &oxp_op_Conv || is_matmul(g, node)) {
             const chain c = follow(rw, node);
             if (c.last == node->out[0]) continue;
             for (oxp_val v = node->out[0]; v != c.last; v = rw->user[v]->out[0])

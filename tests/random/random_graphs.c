@@ -28,9 +28,12 @@ typedef struct runner {
 
 /* ---- rows ---- */
 
-/* Rows that a float can enter, small, and not there to be refused. */
+/* Rows that a float can enter, small, and not there to be refused; adjoints that have no derivative of
+ * their own are left out. */
 static bool usable(const op_case *c)
 {
+    const uint32_t last = OXP_OP_INTERNAL | OXP_OP_NOT_DIFFERENTIABLE;
+    if ((c->op->flags & last) == last) return false;
     if (c->refused || c->n_in == 0 || c->in[0].absent || c->in[0].dtype != OXP_F32 ||
         c->in[0].constant || c->in[0].values)
         return false;
