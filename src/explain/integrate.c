@@ -74,7 +74,7 @@ const oxp_method oxp_method_integrated_gradients = {
                  "(x - x0) . integral over a of dY/dx at x0 + a (x - x0); map: sum over channels",
              .paper = "Sundararajan, Taly, Yan 2017, arXiv:1703.01365",
              .equals = "Captum IntegratedGradients (gausslegendre)",
-             .cost = "steps forward, steps backward",
+             .cost = "steps + 1 forward, steps backward",
              .weakness = "depends on the baseline; noisy along the path in deep networks"},
     .params = params,
     .flags = OXP_METHOD_SIGNED | OXP_METHOD_FEEDS,
