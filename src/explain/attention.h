@@ -8,6 +8,7 @@
 #define OXP_EXPLAIN_ATTENTION_H
 
 #include "explain/cam.h"
+#include "explain/sequences.h"
 
 #define OXP_ATTENTION_HEADS                                                             \
     {                                                                                   \
@@ -59,13 +60,16 @@ typedef struct oxp_attention_blocks {
     size_t n_nodes; /* of the model: what a method adds comes after */
     oxp_val *maps;  /* all that the target depends on, [n_maps] */
     size_t n_maps;
-    /* [n_maps] the tokens behind each block: the last tensor (N,T,D) that everything goes through which
-     * map l influences, and on which map l + 1 builds. Behind the last block it is the last such tensor
+    oxp_sequences *axes;
+    /* [n_maps] the tokens behind each block: the last tensor (N,T,D) or (T,N,D) that everything goes through
+     * which map l influences, and on which map l + 1 builds. Behind the last block it is the last such tensor
      * that an operator of the same kind makes (the residual sum, or the norm after it). */
     oxp_val *behind;
 } oxp_attention_blocks;
 
 /* OXP_EUNSUPPORTED, in the method's name, when there is no such tensor. */
 oxp_status oxp_attention_blocks_find(oxp_task *t, const char *method, oxp_attention_blocks *out);
+/* Which axis of v (N,T,D) or (T,N,D) the map's queries run along; -1: v is neither. */
+int oxp_attention_token_axis(const oxp_attention_blocks *s, oxp_val v, oxp_val map);
 
 #endif

@@ -22,7 +22,18 @@ static const oxp_op *maker(const oxp_attention_blocks *s, oxp_val v)
     return s->g->nodes[oxp_value_of(s->g, v)->producer]->op;
 }
 
-/* The last (N,T,D) that map l goes through; next: a map that must build on it (OXP_NO_VAL: none), op: what
+int oxp_attention_token_axis(const oxp_attention_blocks *s, oxp_val v, oxp_val map)
+{
+    const oxp_shape *shape = oxp_shape_at(s->g, v), *m = oxp_shape_at(s->g, map);
+    const int64_t tokens = m->dim[m->rank - 2], items = (int64_t)s->t->width;
+    const bool second = shape->dim[1] == tokens && shape->dim[0] == items,
+               first = shape->dim[0] == tokens && shape->dim[1] == items;
+    if (!first || !second) return second ? 1 : first ? 0 : -1;
+    const uint32_t rows = oxp_sequence_of(s->axes, map, m->rank - 2);
+    return oxp_sequence_of(s->axes, v, 0) == rows && oxp_sequence_of(s->axes, v, 1) != rows ? 0 : 1;
+}
+
+/* The last (N,T,D) or (T,N,D) that map l goes through; next: a map that must build on it (OXP_NO_VAL: none), op: what
  * makes it (NULL: anything). */
 static oxp_status find_behind(const oxp_attention_blocks *s, size_t l, oxp_val next,
                               const oxp_op *op, oxp_val *behind)
@@ -31,12 +42,11 @@ static oxp_status find_behind(const oxp_attention_blocks *s, size_t l, oxp_val n
     bool *after = oxp_reach_down(s->g, ctx->scratch, &s->maps[l], 1);
     bool *reach = OXP_NEW(ctx->scratch, bool, s->g->n_values);
     OXP_FAIL_IF(ctx, !after || !reach, OXP_ENOMEM, "out of memory");
-    const oxp_shape *map = oxp_shape_at(s->g, s->maps[l]);
     *behind = OXP_NO_VAL;
     for (size_t i = s->n_nodes; i-- > 0 && *behind == OXP_NO_VAL;) {
         const oxp_val v = s->g->nodes[i]->out[0];
         const oxp_shape *shape = oxp_shape_at(s->g, v);
-        if (!after[v] || shape->rank != 3 || shape->dim[1] != map->dim[map->rank - 2] ||
+        if (!after[v] || shape->rank != 3 || oxp_attention_token_axis(s, v, s->maps[l]) < 0 ||
             (op && s->g->nodes[i]->op != op) || !passes(s, s->maps[l], v, reach))
             continue;
         const bool *later = oxp_reach_down(s->g, ctx->scratch, &v, 1);
@@ -55,6 +65,7 @@ oxp_status oxp_attention_blocks_find(oxp_task *t, const char *method, oxp_attent
 {
     *s =
         (oxp_attention_blocks){.t = t, .method = method, .g = t->b->g, .n_nodes = t->b->g->n_nodes};
+    OXP_TRY(oxp_sequences_find(t->ctx, s->g, &s->axes));
     OXP_TRY(oxp_attention_maps(t->ctx, s->g, t->target, t->width, false, &s->maps, &s->n_maps));
     s->behind = OXP_NEW(t->ctx->scratch, oxp_val, s->n_maps);
     OXP_NOMEM_IF(t->ctx, s->behind);

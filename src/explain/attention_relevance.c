@@ -16,7 +16,6 @@
 #include "explain/attention.h"
 
 #include "explain/lrp.h"
-#include "explain/sequences.h"
 #include "ops/ops.h"
 #include <string.h>
 

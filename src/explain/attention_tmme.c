@@ -17,7 +17,6 @@
 #include "explain/attention.h"
 
 #include "explain/roles.h"
-#include "explain/sequences.h"
 #include "ops/ops.h"
 
 #define NONE SIZE_MAX

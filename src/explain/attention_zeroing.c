@@ -73,8 +73,9 @@ static oxp_status moved(const oxp_attention_blocks *s, size_t l, const oxp_node 
                       oxp_b_matmul(b, mixed->in[0], zeroed), &wide));
     const oxp_val apart = oxp_b_sub(b, unit(b, wide), unit(b, s->behind[l]));
     const oxp_val square = oxp_b_reduce_sum(b, oxp_b_mul(b, apart, apart), &last, 1, false);
-    *out =
-        oxp_b_transpose(b, oxp_b_mul(b, square, oxp_b_scalar(b, 0.5)), (const int64_t[]){1, 2, 0});
+    const bool first_axis = oxp_attention_token_axis(s, s->behind[l], s->maps[l]) == 0;
+    const int64_t perm[] = {first_axis ? 2 : 1, first_axis ? 1 : 2, 0};
+    *out = oxp_b_transpose(b, oxp_b_mul(b, square, oxp_b_scalar(b, 0.5)), perm);
     return b->status;
 }
 

@@ -136,7 +136,10 @@ static oxp_status apply_softmax(oxp_rule_context *rc)
     size_t n = 0;
     for (int a = axis; a < (span ? rank : axis + 1); a++) axes[n++] = a;
     const oxp_val rest = less_sum(rc->b, rc->grad->dy[0], node->out[0], axes, n);
-    rc->grad->dx[0] = oxp_b_mul(rc->b, node->in[0], rest);
+    /* where y is 0 so is the rest, but x, masked out, may be infinite */
+    const oxp_val zero = oxp_b_scalar(rc->b, 0.0), masked = oxp_b_equal(rc->b, node->out[0], zero);
+    const oxp_val x = oxp_b_where(rc->b, masked, zero, node->in[0]);
+    rc->grad->dx[0] = oxp_b_mul(rc->b, x, rest);
     return rc->b->status;
 }
 

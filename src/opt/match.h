@@ -24,7 +24,7 @@ typedef struct oxp_match {
     double tolerance;                       /* relative, of the numbers read so far */
     /* what replaces them */
     const oxp_op *op;
-    oxp_val in[4]; /* values of the old graph, or OXP_NO_VAL */
+    oxp_val in[5]; /* values of the old graph, or OXP_NO_VAL */
     size_t n_in;
     oxp_attr attrs[2];
     size_t n_attrs;

@@ -124,6 +124,16 @@ static const char one_block[] =
     "%row = MatMul(%t, %w)\n%minus = Neg(%row)\n"
     "%logits \"logits\" = Concat(%row, %minus) {axis=1}\noutput %logits\n";
 
+/* the same with the tokens in front of the items */
+static const char one_block_tokens_first[] =
+    "input %x:f32(1,2,2) \"x\"\nconst %none:f32(2,2) = 0\nconst %w:f32(2,1) = [3,1]\n"
+    "const %first:i64() = 0\n%q = MatMul(%x, %none)\n%k = Transpose(%x) {perm=[0,2,1]}\n"
+    "%s = MatMul(%q, %k)\n%a \"a\" = Softmax(%s) {axis=-1}\n%v = Mul(%x, 2.0)\n"
+    "%m = MatMul(%a, %v)\n%mt = Transpose(%m) {perm=[1,0,2]}\n"
+    "%xt = Transpose(%x) {perm=[1,0,2]}\n%y \"block\" = Add(%xt, %mt)\n"
+    "%t = Gather(%y, %first) {axis=0}\n%row = MatMul(%t, %w)\n%minus = Neg(%row)\n"
+    "%logits \"logits\" = Concat(%row, %minus) {axis=1}\noutput %logits\n";
+
 static void one_block_by_hand(void **state)
 {
     OXP_UNUSED(state);
@@ -137,18 +147,24 @@ static void one_block_by_hand(void **state)
         {"value-zeroing", {"query=1"}, {far / both, near / both}},
         /* R = (6/7 1/7), of which A v gets (3/7 1/7); R_A = (3/14 1/14), g = (6 2) */
         {"transformer-attribution", {"query=0", "self=true"}, {16.0 / 7, 1.0 / 7}},
-        {"transformer-attribution", {"query=-1"}, {0, 1.0 / 7}},
-        {"transformer-attribution", {"self=true", "normalise=rows"}, {16.0 / 17, 1.0 / 17}},
+        {"transformer-attribution", {"query=0"}, {0, 1.0 / 7}},
+        {"transformer-attribution",
+         {"query=0", "self=true", "normalise=rows"},
+         {16.0 / 17, 1.0 / 17}},
     };
-    test_net *t = test_net_text(one_block);
-    const oxp_tensor x = test_array(t, 3, (const int64_t[]){1, 2, 2}, (const double[]){1, 0, 0, 1});
-    for (size_t i = 0; i < 2 * OXP_COUNT(each); i++) {
-        test_ask ask = {.method = each[i / 2].method, .fused = i % 2};
-        memcpy(ask.params, each[i / 2].params, sizeof each[0].params);
-        const oxp_explanation e = test_explain(t, &ask, &x, 1);
-        test_close_to(&e.maps[0].raw, each[i / 2].want, 2, i % 2 ? 1e-5 : 1e-9, ask.method);
+    static const char *const nets[] = {one_block, one_block_tokens_first};
+    for (size_t n = 0; n < OXP_COUNT(nets); n++) {
+        test_net *t = test_net_text(nets[n]);
+        const oxp_tensor x =
+            test_array(t, 3, (const int64_t[]){1, 2, 2}, (const double[]){1, 0, 0, 1});
+        for (size_t i = 0; i < 2 * OXP_COUNT(each); i++) {
+            test_ask ask = {.method = each[i / 2].method, .fused = i % 2};
+            memcpy(ask.params, each[i / 2].params, sizeof each[0].params);
+            const oxp_explanation e = test_explain(t, &ask, &x, 1);
+            test_close_to(&e.maps[0].raw, each[i / 2].want, 2, i % 2 ? 1e-5 : 1e-9, ask.method);
+        }
+        test_net_close(t);
     }
-    test_net_close(t);
 }
 
 /* ---- against dense formulas ---- */
