@@ -8,7 +8,7 @@ CTEST   = ctest --output-on-failure -j $(JOBS)
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: all demo check check-long asan clang bench parity conformance docs fmt lint install clean deps help
+.PHONY: all demo check check-long asan clang bench parity conformance conformance-newest docs fmt lint install clean deps help
 
 all: ## build the command build/onnxplain and the shared library beside it
 	@$(call build,release)
@@ -41,6 +41,9 @@ docs: all ## write what is generated: docs/methods.md, the README's table of met
 
 conformance: deps all ## run ONNX's own tests, print what is passed, refused and failed, and write docs/operators.md
 	@build/tests/conformance/conformance --refused tests/conformance/refused.txt --docs docs/operators.md
+
+conformance-newest: all ## the same with the tests of the newest onnx package (from PyPI, in an environment of its own)
+	@tools/conformance_newest
 
 fmt: ## format all C files in place
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i

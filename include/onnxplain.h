@@ -86,7 +86,10 @@ typedef int (*oxp_progress_fn)(const char *what, uint64_t done, uint64_t total, 
 typedef enum oxp_dtype {
     OXP_DTYPE_NONE = 0, /* numbers as in ONNX's TensorProto.DataType */
     OXP_F32 = 1, OXP_U8 = 2, OXP_I8 = 3, OXP_U16 = 4, OXP_I16 = 5, OXP_I32 = 6, OXP_I64 = 7,
-    OXP_BOOL = 9, OXP_F16 = 10, OXP_F64 = 11, OXP_U32 = 12, OXP_U64 = 13, OXP_BF16 = 16
+    OXP_BOOL = 9, OXP_F16 = 10, OXP_F64 = 11, OXP_U32 = 12, OXP_U64 = 13, OXP_BF16 = 16,
+    /* 8 bits and fewer: one element per byte */
+    OXP_F8E4M3FN = 17, OXP_F8E4M3FNUZ = 18, OXP_F8E5M2 = 19, OXP_F8E5M2FNUZ = 20, OXP_U4 = 21, OXP_I4 = 22,
+    OXP_F4E2M1 = 23, OXP_F8E8M0 = 24, OXP_U2 = 25, OXP_I2 = 26, OXP_F6E2M3 = 27, OXP_F6E3M2 = 28
 } oxp_dtype;
 
 typedef struct oxp_array {

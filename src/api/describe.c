@@ -27,11 +27,10 @@ static void list_supported(oxp_strbuf *sb)
         const oxp_op *op = oxp_op_at(i);
         char opsets[16];
         if ((op->flags & OXP_OP_INTERNAL) || (op->since == 0 && op->until == 0)) continue;
-        const int from = op->since < 7 ? 7 : op->since;
         if (op->until)
-            snprintf(opsets, sizeof opsets, "%d-%d", from, op->until);
+            snprintf(opsets, sizeof opsets, "%d-%d", op->since, op->until);
         else
-            snprintf(opsets, sizeof opsets, "%d-", from);
+            snprintf(opsets, sizeof opsets, "%d-", op->since);
         oxp_strbuf_printf(sb, "%-24s %-9s %-13s %s\n", op->name, opsets, forward_of(op),
                           gradient_of(op));
     }

@@ -9,7 +9,7 @@
 
 oxp_dtype oxp_pb_dtype(int64_t data_type)
 {
-    if (data_type < 0 || data_type > OXP_BF16) return OXP_DTYPE_NONE;
+    if (data_type < 0 || data_type > OXP_DTYPE_LAST) return OXP_DTYPE_NONE;
     const oxp_dtype dtype = (oxp_dtype)data_type; /* the numbers are ONNX's */
     return oxp_dtype_size(dtype) > 0 ? dtype : OXP_DTYPE_NONE;
 }
@@ -81,13 +81,18 @@ static bool store(void *data, size_t i, oxp_dtype dtype, uint64_t bits)
     case OXP_BOOL:
         bits = bits != 0;
         break;
-    default:
+    case OXP_I64:
+    case OXP_U64:
+    case OXP_F32:
+    case OXP_F64:
+        break;
+    default: /* codes of a byte and less, packed or not */
+        fits = v >= INT8_MIN && v <= UINT8_MAX;
         break;
     }
     memcpy((unsigned char *)data + i * size, &bits, size); /* little-endian, as dtype.c asserts */
     return fits;
 }
-
 /* Counts the typed elements; with `out`, stores them (there are as many as its shape says). */
 static oxp_status read_typed(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
                              void *out, size_t *count)
@@ -108,6 +113,36 @@ static oxp_status read_typed(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_
     return source->file->status;
 }
 
+/* ---- packed elements ---- */
+
+/* How many elements share what, in raw data and in typed lists: 4-bit and 2-bit types fill bytes from
+ * the lowest bits up, 6-bit ones are a stream of bits in raw data only. */
+static bool is_packed(oxp_dtype dtype, bool raw)
+{
+    const int bits = oxp_dtype_bits(dtype);
+    return bits == 2 || bits == 4 || (bits == 6 && raw);
+}
+
+static size_t packed_bytes(size_t count, oxp_dtype dtype)
+{
+    const size_t bits = (size_t)oxp_dtype_bits(dtype);
+    return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
+/* In place: the packed bytes lie at the front of `data`, which has room for one byte per element;
+ * unpacked from the end, where each element lies at or behind the bits it comes from. */
+static void unpack(uint8_t *data, size_t count, oxp_dtype dtype)
+{
+    const size_t bits = (size_t)oxp_dtype_bits(dtype), total = packed_bytes(count, dtype);
+    for (size_t i = count; i-- > 0;) {
+        const size_t at = i / 8 * bits + i % 8 * bits / 8, shift = i % 8 * bits % 8;
+        const unsigned next = at + 1 < total && shift + bits > 8 ? data[at + 1] : 0u;
+        const unsigned code = ((data[at] | next << 8) >> shift) & ((1u << bits) - 1u);
+        const bool negative = oxp_dtype_is_signed(dtype) && code >> (bits - 1);
+        data[i] = (uint8_t)(negative ? code | (0xFFu << bits & 0xFFu) : code);
+    }
+}
+
 /* ---- the three places ---- */
 
 static oxp_status charge(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
@@ -124,14 +159,18 @@ static oxp_status import_typed(oxp_ctx *ctx, oxp_tensor_source *source, const ox
                                size_t count, size_t bytes, oxp_tensor *out)
 {
     size_t found;
+    const bool packed = is_packed(out->dtype, false);
+    const size_t listed = packed ? packed_bytes(count, out->dtype) : count;
     OXP_TRY(read_typed(ctx, source, pb, NULL, &found));
-    OXP_FAIL_IF(ctx, found != count, OXP_ECORRUPT,
-                "tensor '%s' should hold %zu elements, but %zu are there", pb->name, count, found);
+    OXP_FAIL_IF(ctx, found != listed, OXP_ECORRUPT,
+                "tensor '%s' should hold %zu elements, but %zu are there", pb->name, listed, found);
     OXP_TRY(charge(ctx, source, pb, bytes));
     void *data = oxp_arena_alloc_aligned(source->arena, bytes, 1);
     OXP_NOMEM_IF(ctx, data);
     out->data = data;
-    return read_typed(ctx, source, pb, data, &found);
+    OXP_TRY(read_typed(ctx, source, pb, data, &found));
+    if (packed) unpack(data, count, out->dtype);
+    return OXP_OK;
 }
 
 static oxp_status external_number(oxp_ctx *ctx, const oxp_pb_tensor *pb, const oxp_pb_entry *e,
@@ -145,8 +184,21 @@ static oxp_status external_number(oxp_ctx *ctx, const oxp_pb_tensor *pb, const o
     return OXP_OK;
 }
 
-static oxp_status import_external(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
-                                  size_t bytes, oxp_tensor *out)
+/* Packed bytes, wherever they come from, as one element per byte. */
+static oxp_status import_packed(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                                oxp_bytes packed, size_t count, oxp_tensor *out)
+{
+    OXP_TRY(charge(ctx, source, pb, count));
+    uint8_t *data = oxp_arena_alloc_aligned(source->arena, count, 1);
+    OXP_NOMEM_IF(ctx, data);
+    if (packed.size) memcpy(data, packed.data, packed.size);
+    unpack(data, count, out->dtype);
+    out->data = data;
+    return OXP_OK;
+}
+
+static oxp_status read_external(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_pb_tensor *pb,
+                                size_t bytes, oxp_bytes *out)
 {
     const char *location = "";
     uint64_t offset = 0, length = bytes;
@@ -165,12 +217,10 @@ static oxp_status import_external(oxp_ctx *ctx, oxp_tensor_source *source, const
                 "tensor '%s' lies in the file '%s': name the folder of external data", pb->name,
                 location);
     OXP_TRY(charge(ctx, source, pb, bytes));
+    *out = (oxp_bytes){0};
     if (bytes == 0) return OXP_OK;
-    oxp_bytes read;
-    OXP_TRY(oxp_file_read_beside(ctx, source->arena, source->external_dir, location, offset, length,
-                                 &read));
-    out->data = read.data;
-    return OXP_OK;
+    return oxp_file_read_beside(ctx, source->arena, source->external_dir, location, offset, length,
+                                out);
 }
 
 /* ---- the whole ---- */
@@ -208,11 +258,16 @@ oxp_status oxp_tensor_import(oxp_ctx *ctx, oxp_tensor_source *source, const oxp_
     OXP_FAIL_IF(ctx, pb->has_segment, OXP_EUNSUPPORTED,
                 "tensor '%s' is stored in segments, which is not supported", pb->name);
     OXP_TRY(import_shape(ctx, pb, &out->shape, &count, &bytes));
-    if (pb->is_external) return import_external(ctx, source, pb, bytes, out);
-    if (pb->raw.size == 0) return import_typed(ctx, source, pb, count, bytes, out);
-    OXP_FAIL_IF(ctx, pb->raw.size != bytes, OXP_ECORRUPT,
+    const bool packed = is_packed(out->dtype, true);
+    const size_t stored = packed ? packed_bytes(count, out->dtype) : bytes;
+    if (!pb->is_external && pb->raw.size == 0)
+        return import_typed(ctx, source, pb, count, bytes, out);
+    oxp_bytes raw = pb->raw;
+    if (pb->is_external) OXP_TRY(read_external(ctx, source, pb, stored, &raw));
+    OXP_FAIL_IF(ctx, raw.size != stored, OXP_ECORRUPT,
                 "tensor '%s' of %s%s takes %zu bytes, but %zu are there", pb->name,
-                oxp_dtype_name(out->dtype), oxp_shape_text(&out->shape, text), bytes, pb->raw.size);
-    out->data = pb->raw.data;
+                oxp_dtype_name(out->dtype), oxp_shape_text(&out->shape, text), stored, raw.size);
+    if (packed) return import_packed(ctx, source, pb, raw, count, out);
+    if (raw.size) out->data = raw.data;
     return OXP_OK;
 }

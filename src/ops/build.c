@@ -123,8 +123,9 @@ static oxp_status charge(oxp_build *b, const oxp_node *node, const oxp_dtype *dt
 static oxp_status fold(oxp_build *b, const oxp_node *node, const oxp_dtype *dtype,
                        const oxp_shape *shape, oxp_val *outs)
 {
-    if ((node->op->flags & OXP_OP_IDENTITY) && dtype[0] == value(b, node->in[0])->dtype &&
-        node->n_out == 1) {
+    const oxp_dtype from = node->n_in ? value(b, node->in[0])->dtype : OXP_DTYPE_NONE;
+    if ((node->op->flags & OXP_OP_IDENTITY) && dtype[0] == from && node->n_out == 1 &&
+        (node->op != &oxp_op_Cast || oxp_cast_passes(node, from))) {
         outs[0] = node->in[0];
         return OXP_OK;
     }

@@ -1,18 +1,21 @@
 /* const.c - Cast, and the operators that make tensors from numbers.
  *
  * In a specialised graph all floats are one kind, so a Cast between floats passes values on,
- * whatever their widths in the file. A Cast to a narrow integer wraps as C does. Range needs
+ * whatever their widths in the file, down to 16 bits; one to 8 bits and fewer rounds, and its adjoint
+ * passes straight through. A Cast to a narrow integer wraps as C does. Range needs
  * constant inputs: its length is theirs; it is folded where it stands. */
 #include "ops/infer.h"
 #include "ops/lower.h"
+#include "tensor/narrow.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- Cast ---- */
 
 oxp_dtype oxp_dtype_of_onnx(int64_t onnx_type)
 {
-    if (onnx_type <= 0 || onnx_type > OXP_BF16 || oxp_dtype_size((oxp_dtype)onnx_type) == 0)
+    if (onnx_type <= 0 || onnx_type > OXP_DTYPE_LAST || oxp_dtype_size((oxp_dtype)onnx_type) == 0)
         return OXP_DTYPE_NONE;
     if (onnx_type == OXP_BOOL) return OXP_BOOL;
     return oxp_dtype_is_float((oxp_dtype)onnx_type) ? OXP_F32 : OXP_I64;
@@ -44,32 +47,50 @@ static oxp_status cast_grad(oxp_grad *g)
     return OXP_OK;
 }
 
-/* Bits of an integer type, 64 for those that need no wrapping. */
-static int width_of(oxp_dtype to)
+/* Does the type hold every value of its kind in a graph: 64-bit integers, and floats of 16 bits and
+ * more, which are all one? */
+static bool is_whole_kind(oxp_dtype to)
 {
-    return oxp_dtype_is_int(to) ? 8 * (int)oxp_dtype_size(to) : 64;
+    return oxp_dtype_is_int(to) ? oxp_dtype_bits(to) == 64 : !oxp_narrow_is(to);
+}
+
+bool oxp_cast_passes(const oxp_node *node, oxp_dtype from)
+{
+    const int64_t to = oxp_attr_int(node, "to", 0);
+    return oxp_dtype_of_onnx(to) == from && is_whole_kind((oxp_dtype)to);
 }
 
 /* x cut towards zero, modulo 2^bits, into the range of the type. */
 static double wrap(double x, oxp_dtype to)
 {
-    const int bits = width_of(to);
-    const bool is_signed = to == OXP_I8 || to == OXP_I16 || to == OXP_I32;
     if (isnan(x)) return 0.0;
     x = trunc(x);
-    if (bits == 64) return x;
-    const double range = ldexp(1.0, bits);
+    if (oxp_dtype_bits(to) == 64) return x;
+    const double range = ldexp(1.0, oxp_dtype_bits(to));
     if (isinf(x)) return 0.0;
     x -= floor(x / range) * range;
-    return is_signed && x >= 0.5 * range ? x - range : x;
+    return oxp_dtype_is_signed(to) && x >= 0.5 * range ? x - range : x;
+}
+
+static double to_narrow(double x, oxp_dtype to, const oxp_node *node)
+{
+    const char *mode = oxp_attr_string(node, "round_mode", "up");
+    return oxp_narrow_value(to, oxp_narrow_code(to, x, oxp_attr_int(node, "saturate", 1) != 0,
+                                                strcmp(mode, "up") == 0     ? OXP_NARROW_UP
+                                                : strcmp(mode, "down") == 0 ? OXP_NARROW_DOWN
+                                                                            : OXP_NARROW_NEAREST));
 }
 
 static void cast_values(const oxp_call *call, oxp_dtype to)
 {
     const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    const bool narrow = oxp_narrow_is(to), whole = oxp_dtype_is_int(to);
     for (int64_t i = 0; i < n; i++) {
         const double x = call->in[0][i];
-        call->out[0][i] = to == OXP_BOOL ? x != 0.0 : oxp_dtype_is_int(to) ? wrap(x, to) : x;
+        call->out[0][i] = to == OXP_BOOL ? x != 0.0
+                          : whole        ? wrap(x, to)
+                          : narrow       ? to_narrow(x, to, call->node)
+                                         : x;
     }
 }
 
@@ -81,13 +102,11 @@ static oxp_status cast_ref(const oxp_call *call)
 
 static oxp_status cast_lower(oxp_lower *lw, const oxp_node *node)
 {
-    const oxp_graph *g = oxp_lower_graph(lw);
     const oxp_val x = node->in[0], y = node->out[0];
-    const oxp_dtype to = (oxp_dtype)oxp_attr_int(node, "to", 0);
-    const bool widens = width_of(to) == 64; /* no wrapping to do */
-    if (oxp_value_of(g, x)->dtype == oxp_value_of(g, y)->dtype && widens)
+    if (oxp_cast_passes(node, oxp_value_of(oxp_lower_graph(lw), x)->dtype))
         return oxp_lower_alias(lw, y, x, oxp_lower_place(lw, x));
-    return widens ? oxp_lower_cast(lw, x, y) : oxp_lower_by_ref(lw, node);
+    return is_whole_kind((oxp_dtype)oxp_attr_int(node, "to", 0)) ? oxp_lower_cast(lw, x, y)
+                                                                 : oxp_lower_by_ref(lw, node);
 }
 
 /* ---- CastLike: Cast to the type of the second input, which specialisation gives as `type` ---- */
@@ -113,7 +132,9 @@ static oxp_status cast_like_ref(const oxp_call *call)
 static oxp_status cast_like_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     const oxp_dtype to = oxp_value_of(b->g, node->in[1])->dtype;
-    out[0] = OXP_EMIT1(b, &oxp_op_Cast, node->in[0], OXP_INT("to", oxp_attr_int(node, "type", to)));
+    out[0] = OXP_EMIT1(b, &oxp_op_Cast, node->in[0], OXP_INT("to", oxp_attr_int(node, "type", to)),
+                       OXP_INT("saturate", oxp_attr_int(node, "saturate", 1)),
+                       OXP_STR("round_mode", oxp_attr_string(node, "round_mode", "up")));
     return b->status;
 }
 
@@ -207,10 +228,10 @@ static oxp_status range_ref(const oxp_call *call)
 
 /* clang-format off */
 static const oxp_attr_spec cast_attrs[] = { /* all types but strings and complex numbers */
-    {"to", OXP_ATTR_INT, "1,2,3,4,5,6,7,9,10,11,12,13,16"}, {"saturate", OXP_ATTR_INT, NULL},
-    {"round_mode", OXP_ATTR_STRING, NULL}, {NULL, 0, NULL}};
+    {"to", OXP_ATTR_INT, "1,2,3,4,5,6,7,9,10,11,12,13,16,17,18,19,20,21,22,23,24,25,26,27,28"}, {"saturate", OXP_ATTR_INT, NULL},
+    {"round_mode", OXP_ATTR_STRING, "up,down,nearest"}, {NULL, 0, NULL}};
 static const oxp_attr_spec cast_like_attrs[] = { /* both are for 8-bit floats */
-    {"saturate", OXP_ATTR_INT, NULL}, {"round_mode", OXP_ATTR_STRING, NULL}, {NULL, 0, NULL}};
+    {"saturate", OXP_ATTR_INT, NULL}, {"round_mode", OXP_ATTR_STRING, "up,down,nearest"}, {NULL, 0, NULL}};
 static const oxp_attr_spec fill_attrs[] = {
     {"value", OXP_ATTR_TENSOR, NULL}, {"shape", OXP_ATTR_INTS, NULL}, {NULL, 0, NULL}};
 static const oxp_const_in fill_const_in[] = {{0, "shape", OXP_ATTR_INTS}, {0, NULL, 0}};

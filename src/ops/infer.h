@@ -38,6 +38,8 @@ oxp_status oxp_ref_binary(const oxp_call *call, oxp_bin bin);
 
 /* The kind of graph value that an ONNX type becomes; NONE: not a number (const.c). */
 oxp_dtype oxp_dtype_of_onnx(int64_t onnx_type);
+/* A Cast node that leaves values of kind `from` as they are (const.c). */
+bool oxp_cast_passes(const oxp_node *node, oxp_dtype from);
 
 /* A shape attribute of at most OXP_MAX_RANK axes, as infer has checked. */
 oxp_shape oxp_node_shape(const oxp_node *node, const char *attr);

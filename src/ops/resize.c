@@ -209,7 +209,7 @@ const oxp_op oxp_op_Resize = {
     .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = resize_specs, .const_in = resize_in,
     .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op_Upsample = {
-    .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 7,
+    .name = "Upsample", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 1,
     .until = 9, .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = upsample_specs, .const_in = upsample_in,
     .infer = infer_resize, .grad = grad_resize, .ref = ref_resize, .lower = lower_resize};
 const oxp_op oxp_op__ResizeGrad = {

@@ -499,11 +499,11 @@ const oxp_op oxp_op__SliceGrad = {
     .grad = grad_slice_grad, .ref = ref_slice_grad, .lower = lower_slice_grad,
     .expand = expand_slice_grad};
 const oxp_op oxp_op_Split = {
-    .name = "Split", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = OXP_VARIADIC, .since = 2,
+    .name = "Split", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = OXP_VARIADIC, .since = 1,
     .flags = OXP_OP_SHAPE_ONLY, .attrs = split_attrs, .const_in = split_in, .infer = infer_split,
     .grad = grad_split, .ref = ref_split, .lower = lower_split};
 const oxp_op oxp_op_Concat = {
-    .name = "Concat", .min_in = 1, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1, .since = 4,
+    .name = "Concat", .min_in = 1, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_SHAPE_ONLY, .attrs = concat_attrs, .infer = infer_concat, .grad = grad_concat,
     .ref = ref_concat, .lower = lower_concat};
 /* clang-format on */

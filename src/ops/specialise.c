@@ -203,7 +203,7 @@ static oxp_status add_type(special_state *s, const oxp_node *node, resolved *r)
 
 static bool is_narrow(oxp_dtype type)
 {
-    return oxp_dtype_is_int(type) && oxp_dtype_size(type) < sizeof(int64_t);
+    return oxp_dtype_is_int(type) && oxp_dtype_bits(type) < 64;
 }
 
 /* Records the exact types of the outputs, and wraps narrow integers around where they may have
@@ -238,8 +238,7 @@ static bool passes_through(const special_state *s, const oxp_node *node, const r
             r->attrs[i].i != 0)
             return false;
     if (node->op != &oxp_op_Cast) return (node->op->flags & OXP_OP_IDENTITY) != 0;
-    return oxp_value_of(s->b.g, x)->dtype == OXP_F32 &&
-           oxp_dtype_canonical((oxp_dtype)oxp_attr_int(node, "to", 0)) == OXP_F32;
+    return oxp_cast_passes(node, oxp_value_of(s->b.g, x)->dtype);
 }
 
 /* The node in the new graph; or its expansion, where a setting varies or the operator only stands for

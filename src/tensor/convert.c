@@ -5,6 +5,7 @@
  * themselves) or double, both of which hold every value of the types they stand for but uint64 and
  * int64 to float, which therefore have direct loops: nothing is rounded twice. */
 #include "base/checked.h"
+#include "tensor/narrow.h"
 #include "tensor/tensor.h"
 #include <math.h>
 #include <string.h>
@@ -144,6 +145,10 @@ static int64_t load_int(const void *src, oxp_dtype from, int64_t i)
         LOAD(OXP_I64, int64_t, x)
         LOAD(OXP_U64, uint64_t, x > INT64_MAX ? INT64_MAX : (int64_t)x)
         LOAD(OXP_BOOL, uint8_t, x != 0)
+        LOAD(OXP_U4, uint8_t, x & 15)
+        LOAD(OXP_U2, uint8_t, x & 3)
+        LOAD(OXP_I4, uint8_t, (x & 15) - ((x & 8) << 1))
+        LOAD(OXP_I2, uint8_t, (x & 3) - ((x & 2) << 1))
     default:
         return 0;
     }
@@ -158,6 +163,7 @@ static double load_double(const void *src, oxp_dtype from, int64_t i)
         LOAD(OXP_BF16, uint16_t, (double)bfloat_value(x))
         LOAD(OXP_U64, uint64_t, (double)x)
     default:
+        if (oxp_narrow_is(from)) return oxp_narrow_value(from, ((const uint8_t *)src)[i]);
         return (double)load_int(src, from, i);
     }
 }
@@ -170,7 +176,7 @@ typedef struct int_range {
 
 static int_range range_of(oxp_dtype dtype)
 {
-    static const int_range ranges[OXP_BF16 + 1] = {
+    static const int_range ranges[OXP_DTYPE_LAST + 1] = {
         [OXP_BOOL] = {0, 1, 2},
         [OXP_U8] = {0, UINT8_MAX, 0x1p8},
         [OXP_I8] = {INT8_MIN, INT8_MAX, 0x1p7},
@@ -180,6 +186,10 @@ static int_range range_of(oxp_dtype dtype)
         [OXP_I32] = {INT32_MIN, INT32_MAX, 0x1p31},
         [OXP_U64] = {0, INT64_MAX, 0x1p63},
         [OXP_I64] = {INT64_MIN, INT64_MAX, 0x1p63},
+        [OXP_U4] = {0, 15, 16},
+        [OXP_I4] = {-8, 7, 8},
+        [OXP_U2] = {0, 3, 4},
+        [OXP_I2] = {-2, 1, 2},
     };
     return ranges[dtype];
 }
@@ -208,6 +218,10 @@ static void store_int(void *dst, oxp_dtype to, int64_t i, int64_t x)
         STORE(OXP_I64, int64_t, x)
         STORE(OXP_U64, uint64_t, x)
         STORE(OXP_BOOL, uint8_t, x != 0)
+        STORE(OXP_U4, uint8_t, x)
+        STORE(OXP_U2, uint8_t, x)
+        STORE(OXP_I4, int8_t, x)
+        STORE(OXP_I2, int8_t, x)
     default:
         break;
     }
@@ -226,7 +240,10 @@ static void store_double(void *dst, oxp_dtype to, int64_t i, double x)
         STORE(OXP_BF16, uint16_t, bfloat_of(round_to_odd(x)))
         STORE(OXP_BOOL, uint8_t, x != 0)
     default:
-        store_int(dst, to, i, saturate(x, range_of(to)));
+        if (oxp_narrow_is(to))
+            ((uint8_t *)dst)[i] = oxp_narrow_code(to, x, true, OXP_NARROW_UP);
+        else
+            store_int(dst, to, i, saturate(x, range_of(to)));
     }
 }
 
@@ -256,6 +273,15 @@ void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64
         convert_ints(dst, to, src, from, n);
     else
         for (int64_t i = 0; i < n; i++) store_double(dst, to, i, load_double(src, from, i));
+}
+
+double oxp_dtype_round(oxp_dtype dtype, double x)
+{
+    double whole, rounded;
+    const double in = oxp_dtype_is_int(dtype) ? nearbyint(x) : x;
+    oxp_convert(&whole, dtype, &in, OXP_F64, 1); /* `whole`: room for any element */
+    oxp_convert(&rounded, OXP_F64, &whole, dtype, 1);
+    return rounded;
 }
 
 double oxp_tensor_get(const oxp_tensor *t, int64_t index)

@@ -10,20 +10,39 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 typedef struct traits {
     const char *name;
-    uint8_t size;
-    bool is_float, is_int;
+    uint8_t size, bits;
+    bool is_float, is_int, is_signed; /* is_signed: of integers */
 } traits;
 
 static const traits *traits_of(oxp_dtype dtype)
 {
-    static const traits table[OXP_BF16 + 1] = {
-        [OXP_DTYPE_NONE] = {"none", 0, false, false}, [OXP_F32] = {"float32", 4, true, false},
-        [OXP_U8] = {"uint8", 1, false, true},         [OXP_I8] = {"int8", 1, false, true},
-        [OXP_U16] = {"uint16", 2, false, true},       [OXP_I16] = {"int16", 2, false, true},
-        [OXP_I32] = {"int32", 4, false, true},        [OXP_I64] = {"int64", 8, false, true},
-        [OXP_BOOL] = {"bool", 1, false, false},       [OXP_F16] = {"float16", 2, true, false},
-        [OXP_F64] = {"float64", 8, true, false},      [OXP_U32] = {"uint32", 4, false, true},
-        [OXP_U64] = {"uint64", 8, false, true},       [OXP_BF16] = {"bfloat16", 2, true, false},
+    static const traits table[OXP_DTYPE_LAST + 1] = {
+        [OXP_DTYPE_NONE] = {"none", 0, 0, false, false, false},
+        [OXP_F32] = {"float32", 4, 32, true, false, false},
+        [OXP_U8] = {"uint8", 1, 8, false, true, false},
+        [OXP_I8] = {"int8", 1, 8, false, true, true},
+        [OXP_U16] = {"uint16", 2, 16, false, true, false},
+        [OXP_I16] = {"int16", 2, 16, false, true, true},
+        [OXP_I32] = {"int32", 4, 32, false, true, true},
+        [OXP_I64] = {"int64", 8, 64, false, true, true},
+        [OXP_BOOL] = {"bool", 1, 1, false, false, false},
+        [OXP_F16] = {"float16", 2, 16, true, false, false},
+        [OXP_F64] = {"float64", 8, 64, true, false, false},
+        [OXP_U32] = {"uint32", 4, 32, false, true, false},
+        [OXP_U64] = {"uint64", 8, 64, false, true, false},
+        [OXP_BF16] = {"bfloat16", 2, 16, true, false, false},
+        [OXP_F8E4M3FN] = {"float8e4m3fn", 1, 8, true, false, false},
+        [OXP_F8E4M3FNUZ] = {"float8e4m3fnuz", 1, 8, true, false, false},
+        [OXP_F8E5M2] = {"float8e5m2", 1, 8, true, false, false},
+        [OXP_F8E5M2FNUZ] = {"float8e5m2fnuz", 1, 8, true, false, false},
+        [OXP_U4] = {"uint4", 1, 4, false, true, false},
+        [OXP_I4] = {"int4", 1, 4, false, true, true},
+        [OXP_F4E2M1] = {"float4e2m1", 1, 4, true, false, false},
+        [OXP_F8E8M0] = {"float8e8m0", 1, 8, true, false, false},
+        [OXP_U2] = {"uint2", 1, 2, false, true, false},
+        [OXP_I2] = {"int2", 1, 2, false, true, true},
+        [OXP_F6E2M3] = {"float6e2m3", 1, 6, true, false, false},
+        [OXP_F6E3M2] = {"float6e3m2", 1, 6, true, false, false},
     };
     const bool known = (size_t)dtype < OXP_COUNT(table) && table[dtype].name != NULL;
     return &table[known ? dtype : OXP_DTYPE_NONE];
@@ -47,6 +66,16 @@ bool oxp_dtype_is_float(oxp_dtype dtype)
 bool oxp_dtype_is_int(oxp_dtype dtype)
 {
     return traits_of(dtype)->is_int;
+}
+
+int oxp_dtype_bits(oxp_dtype dtype)
+{
+    return traits_of(dtype)->bits;
+}
+
+bool oxp_dtype_is_signed(oxp_dtype dtype)
+{
+    return traits_of(dtype)->is_signed;
 }
 
 size_t oxp_tensor_bytes(const oxp_tensor *t)

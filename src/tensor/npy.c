@@ -237,9 +237,18 @@ oxp_status oxp_npy_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, oxp_ten
     return OXP_OK;
 }
 
+/* What .npy does not know is written as the narrowest type that holds it. */
+static oxp_dtype npy_dtype(oxp_dtype dtype)
+{
+    if (oxp_dtype_is_int(dtype) && oxp_dtype_bits(dtype) < 8)
+        return oxp_dtype_is_signed(dtype) ? OXP_I8 : OXP_U8;
+    return dtype == OXP_BF16 || (oxp_dtype_is_float(dtype) && oxp_dtype_size(dtype) == 1) ? OXP_F32
+                                                                                          : dtype;
+}
+
 oxp_status oxp_npy_format(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *t, oxp_bytes *out)
 {
-    const oxp_dtype stored = t->dtype == OXP_BF16 ? OXP_F32 : t->dtype;
+    const oxp_dtype stored = npy_dtype(t->dtype);
     const char *code = NULL;
     for (size_t i = 0; i < OXP_COUNT(codes); i++)
         if (codes[i].dtype == stored) code = codes[i].code;

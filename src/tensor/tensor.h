@@ -17,10 +17,14 @@ typedef struct oxp_shape {
     int64_t dim[OXP_MAX_RANK];
 } oxp_shape;
 
+enum { OXP_DTYPE_LAST = OXP_F6E3M2 };
+
 size_t oxp_dtype_size(oxp_dtype dtype); /* bytes; 0 for OXP_DTYPE_NONE */
+int oxp_dtype_bits(oxp_dtype dtype);    /* that carry the value: 4 for OXP_U4, 1 for bool */
 const char *oxp_dtype_name(oxp_dtype dtype);
 bool oxp_dtype_is_float(oxp_dtype dtype);
-bool oxp_dtype_is_int(oxp_dtype dtype); /* not bool */
+bool oxp_dtype_is_int(oxp_dtype dtype);    /* not bool */
+bool oxp_dtype_is_signed(oxp_dtype dtype); /* of an integer type */
 /* The dtype that stands for its kind in a graph: F32 for all floats, I64 for all integers. */
 oxp_dtype oxp_dtype_canonical(oxp_dtype dtype);
 
@@ -54,6 +58,8 @@ oxp_status oxp_tensor_new(oxp_ctx *ctx, oxp_arena *arena, oxp_dtype dtype, const
  * anything but zero is true. src may be unaligned, dst is aligned for its dtype; they do not
  * overlap. */
 void oxp_convert(void *dst, oxp_dtype to, const void *src, oxp_dtype from, int64_t n);
+/* x as a number of the dtype, saturating: rounded to nearest even. NaN gives 0 in integers. */
+double oxp_dtype_round(oxp_dtype dtype, double x);
 double oxp_tensor_get(const oxp_tensor *t, int64_t index); /* any numeric dtype, as double */
 int64_t oxp_tensor_get_int(const oxp_tensor *t, int64_t index);
 float oxp_half_to_float(uint16_t h);
@@ -62,7 +68,8 @@ uint16_t oxp_float_to_half(float f);
 /* .npy, format versions 1-3, C or Fortran order read, C order written; little-endian or
  * byte-order-free dtypes. The tensor is a view into `file` where that is C order and aligned, else
  * a copy in the arena: `file` must outlive it. Bytes behind the array are ignored, as NumPy does.
- * bfloat16, which .npy does not know, is written as float32. */
+ * What .npy does not know is written wider: bfloat16 and narrower floats as float32, integers of
+ * less than 8 bits with 8. */
 oxp_status oxp_npy_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, oxp_tensor *out);
 oxp_status oxp_npy_format(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *t, oxp_bytes *out);
 

@@ -5,7 +5,7 @@
  * Prints what passed, what was refused by operator, and what failed. --refused names the list of
  * tests that do not pass yet, one a line, with the reason: only those may be refused or fail, so a
  * test that once passed cannot break unseen. --update takes those that pass now off the list (it
- * never adds any, unless the list is empty or missing). --third runs every third test; --only those
+ * never adds any, unless there is no list yet). --third runs every third test; --only those
  * whose name has WORD in it, and prints each with its reason. Exit status: 1 when a test failed
  * that may not, 77 when there is no data, 2 for usage. */
 #include "conformance/conformance.h"
@@ -24,14 +24,15 @@ typedef struct options {
 
 typedef struct refused_list {
     oxp_strmap names; /* test name -> 1 */
-    size_t n;
+    bool exists;
 } refused_list;
 
 static oxp_status read_refused(oxp_ctx *ctx, const char *path, refused_list *out)
 {
     oxp_bytes file;
     oxp_strmap_init(&out->names, ctx->scratch);
-    if (!path || !oxp_file_exists(path)) return OXP_OK;
+    out->exists = path && oxp_file_exists(path);
+    if (!out->exists) return OXP_OK;
     OXP_TRY(oxp_file_read(ctx, ctx->scratch, path, 0, &file));
     char *text = oxp_arena_strndup(ctx->scratch, (const char *)file.data, file.size);
     OXP_NOMEM_IF(ctx, text);
@@ -40,10 +41,8 @@ static oxp_status read_refused(oxp_ctx *ctx, const char *path, refused_list *out
         const bool last = *next == '\0';
         *next = '\0';
         line[strcspn(line, " \t")] = '\0';
-        if (line[0] != '\0' && line[0] != '#') {
+        if (line[0] != '\0' && line[0] != '#')
             OXP_FAIL_IF(ctx, !oxp_strmap_put(&out->names, line, 1), OXP_ENOMEM, "out of memory");
-            out->n++;
-        }
         line = last ? next : next + 1;
     }
     return OXP_OK;
@@ -168,7 +167,7 @@ static oxp_status update_refused(oxp_ctx *ctx, const suite *s, const refused_lis
                       "those that do.\n");
     for (size_t i = 0; i < s->n; i++) {
         const test_case *t = &s->tests[i];
-        if (is_bad(t) && (list->n == 0 || oxp_strmap_get(&list->names, t->name, NULL)))
+        if (is_bad(t) && (!list->exists || oxp_strmap_get(&list->names, t->name, NULL)))
             oxp_strbuf_printf(&text, "%s  %s\n", t->name,
                               t->verdict == FAILED ? "failed" : short_reason(ctx->scratch, t->why));
     }
@@ -208,7 +207,7 @@ static bool read_options(int argc, char **argv, options *o)
 static oxp_status run(oxp_ctx *ctx, const options *o, int *exit_status)
 {
     suite s = {.arena = ctx->scratch};
-    refused_list list;
+    refused_list list = {0};
     size_t n_broken = 0;
     OXP_TRY(suite_find(ctx, o->data, suites, OXP_COUNT(suites), &s));
     if (s.n == 0) {

@@ -13,14 +13,16 @@
 /* |got - want| <= ATOL + RTOL |want|: the rule of ONNX's backend tests */
 #define RTOL 1e-3
 #define ATOL 1e-7
-/* one unit in the last place: old data was cut off, not rounded */
-#define RTOL_BF16 0x1p-7
+/* two units in the last place: old data was cut off, not rounded, and newer data was rounded at
+ * every node */
+#define RTOL_BF16 0x1p-6
 /* max |got - want| <= STRICT max |want|, where the numbers are float or double */
 #define STRICT 1e-5
 
-/* Tests whose own definitions agree no better: the bodies of the windows' functions round pi to
- * 3.1415. */
-static const char *const loose[] = {"window_expanded", "window_symmetric_expanded"};
+/* Tests whose own numbers are no better: the bodies of the windows' functions round pi to 3.1415, and
+ * some expected numbers have four digits. */
+static const char *const loose[] = {"window_expanded", "window_symmetric_expanded",
+                                    "ceil_last_window_starts_on_pad"};
 
 enum { MAX_ARRAYS = 64 };
 
@@ -214,7 +216,7 @@ oxp_status run_test(suite *s, test_case *t)
     oxp_pb_model pb = {0};
     oxp_ctx ctx = {.error = &error, .scratch = oxp_arena_new(NULL)};
     if (!ctx.scratch) return OXP_ENOMEM;
-    one_run r = {&ctx, s, t, &pb, NULL};
+    one_run r = {.ctx = &ctx, .s = s, .t = t, .pb = &pb};
     t->verdict = PASSED;
     oxp_status status = suite_survey(&ctx, s, t, &pb);
     if (status == OXP_OK) status = run_sets(&r);

@@ -100,6 +100,13 @@ static inline pb pb_attr_text(const char *name, const char *v)
     return a;
 }
 
+static inline pb pb_attr_ints(const char *name, const int64_t *v, size_t n)
+{
+    pb a = pb_attr(name, 7);
+    for (size_t i = 0; i < n; i++) pb_int(&a, 8, v[i]);
+    return a;
+}
+
 static inline pb pb_node(const char *op, const char *in, const char *out, const char *name)
 {
     pb n = {.n = 0};

@@ -360,6 +360,62 @@ static void test_resize_of_opset_10(void **state)
     imported_free(&im);
 }
 
+/* ---- opsets 1 to 6 ---- */
+
+static void test_broadcasting_along_an_axis(void **state)
+{
+    (void)state;
+    pb g = pb_graph(), node = pb_node("Add", "x,b", "y", "");
+    pb_add_init(&g, float_tensor("b", "2", two, 2));
+    node = pb_node_with(node, pb_attr_int("broadcast", 1));
+    pb aligned = g, plain = g;
+    pb_add_node(&aligned, pb_node_with(node, pb_attr_int("axis", 1)));
+    imported im = import_graph(&aligned, 6);
+    expect_ok(&im);
+    const oxp_node *add = maker(&im, "y");
+    assert_int_equal(add->n_attrs, 0);
+    assert_int_equal(im.model->graph->n_nodes, 2);
+    assert_string_equal(im.model->graph->nodes[0]->op->name, "_Align");
+    assert_int_equal(im.model->graph->nodes[0]->out[0], add->in[1]);
+    assert_int_equal(oxp_attr_int(im.model->graph->nodes[0], "axis", 0), 1);
+    imported_free(&im);
+    expect_refusal(import_graph(&aligned, 7), OXP_EUNSUPPORTED, "Add attribute broadcast");
+    pb_add_node(&plain, node);
+    im = import_graph(&plain, 6);
+    expect_ok(&im);
+    assert_int_equal(im.model->graph->n_nodes, 1);
+    imported_free(&im);
+}
+
+/* Attributes that are no more: dropped, or rewritten as what came later. */
+static void test_former_attributes(void **state)
+{
+    (void)state;
+    pb g = pb_graph();
+    pb_add_node(&g, pb_node_with(pb_node("Cast", "x", "a", ""), pb_attr_text("to", "INT32")));
+    pb_add_node(&g, pb_node_with(pb_node("Concat", "a,a", "b", ""),
+                                 pb_attr_ints("consumed_inputs", (const int64_t[]){0, 0}, 2)));
+    pb_add_node(&g, pb_node_with(pb_node("Dropout", "b", "y", ""), pb_attr_int("is_test", 1)));
+    imported im = import_graph(&g, 3);
+    expect_ok(&im);
+    assert_int_equal(oxp_attr_int(maker(&im, "a"), "to", 0), OXP_I32);
+    assert_int_equal(oxp_attr_int(maker(&im, "b"), "axis", 0), 1);
+    assert_int_equal(maker(&im, "b")->n_attrs, 1);
+    assert_int_equal(maker(&im, "y")->n_attrs, 0);
+    imported_free(&im);
+    pb p = pb_graph();
+    pb_add_node(&p, pb_node_with(pb_node("Pad", "x", "y", ""),
+                                 pb_attr_ints("paddings", (const int64_t[]){1, 0, 0, 1}, 4)));
+    im = import_graph(&p, 1);
+    expect_ok(&im);
+    size_t n;
+    const int64_t *pads = oxp_attr_ints(maker(&im, "y"), "pads", &n);
+    assert_int_equal(n, 4);
+    assert_int_equal(pads[3], 1);
+    imported_free(&im);
+    expect_refusal(import_graph(&p, 2), OXP_EUNSUPPORTED, "Pad attribute paddings");
+}
+
 static void test_absent_inputs_and_outputs(void **state)
 {
     (void)state;
@@ -485,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_constant_nodes),
         cmocka_unit_test(test_softmax_by_opset),
         cmocka_unit_test(test_resize_of_opset_10),
+        cmocka_unit_test(test_broadcasting_along_an_axis),
+        cmocka_unit_test(test_former_attributes),
         cmocka_unit_test(test_absent_inputs_and_outputs),
         cmocka_unit_test(test_other_kinds_of_values),
         cmocka_unit_test(test_cut_at_every_byte),

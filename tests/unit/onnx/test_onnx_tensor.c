@@ -97,6 +97,45 @@ static void test_raw_data(void **state)
     }
 }
 
+/* Types of less than a byte, packed from the lowest bits up: five elements, in raw data, in a typed list
+ * and in another file. */
+static void test_packed_elements(void **state)
+{
+    (void)state;
+    static const struct {
+        oxp_dtype dtype;
+        uint8_t raw[4];
+        size_t n_raw;
+        double want[5];
+    } cases[] = {
+        {OXP_U4, {0x21, 0xF3, 0x04}, 3, {1, 2, 3, 15, 4}},
+        {OXP_I4, {0x21, 0xF3, 0x08}, 3, {1, 2, 3, -1, -8}},
+        {OXP_F4E2M1, {0x21, 0xF7, 0x02}, 3, {0.5, 1, 6, -6, 1}},
+        {OXP_U2, {0xE4, 0x03}, 2, {0, 1, 2, 3, 3}},
+        {OXP_I2, {0xE4, 0x02}, 2, {0, 1, -2, -1, -2}},
+        /* 8, 16, 1, 31, 63 in six bits each, a stream from the lowest bit up */
+        {OXP_F6E2M3, {0x08, 0x14, 0x7C, 0x3F}, 4, {1, 2, 0.125, 7.5, -7.5}},
+    };
+    for (size_t i = 0; i < OXP_COUNT(cases); i++) {
+        pb raw = pb_tensor("t", cases[i].dtype, "5"), bytes = {.n = 0};
+        pb_raw(&bytes, cases[i].raw, cases[i].n_raw);
+        pb_msg(&raw, 9, &bytes);
+        expect_values(import_tensor(raw, NULL, 0), cases[i].dtype, cases[i].want, 5);
+        pb few = pb_tensor("t", cases[i].dtype, "5"), one = {.n = 0};
+        pb_raw(&one, cases[i].raw, 1);
+        pb_msg(&few, 9, &one);
+        expect_refusal(import_tensor(few, NULL, 0), OXP_ECORRUPT, "but 1 are there");
+        if (cases[i].dtype == OXP_F6E2M3) continue;
+        pb typed = pb_tensor("t", cases[i].dtype, "5");
+        for (size_t k = 0; k < cases[i].n_raw; k++) pb_int(&typed, 5, cases[i].raw[k]);
+        expect_values(import_tensor(typed, NULL, 0), cases[i].dtype, cases[i].want, 5);
+    }
+    pb typed = pb_tensor("t", OXP_F6E2M3, "2"); /* here one element each */
+    pb_int(&typed, 5, 0x08);
+    pb_int(&typed, 5, 0x3F);
+    expect_values(import_tensor(typed, NULL, 0), OXP_F6E2M3, (const double[]){1, -7.5}, 2);
+}
+
 static void test_values_that_do_not_fit(void **state)
 {
     (void)state;
@@ -243,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_typed_lists),
         cmocka_unit_test(test_raw_data),
+        cmocka_unit_test(test_packed_elements),
         cmocka_unit_test(test_values_that_do_not_fit),
         cmocka_unit_test(test_sizes_that_do_not_fit),
         cmocka_unit_test(test_shapes_and_types_refused),

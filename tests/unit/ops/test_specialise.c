@@ -118,6 +118,57 @@ static void axes_become_an_attribute(void **state)
     assert_true(oxp_shape_equal(oxp_shape_at(s.g, s.map[y]), &want));
 }
 
+/* uint8 arithmetic wraps around in its type; comparisons and moves need no Cast, sizes are int64. */
+static void narrow_integers_wrap(void **state)
+{
+    fixture *f = *state;
+    const oxp_val x = input(f, "x", OXP_U8);
+    const oxp_val one = constant(f, OXP_U8, 1, 1, (const double[]){1.0});
+    const oxp_val sum = node(f, &oxp_op_Add, (const oxp_val[]){x, one}, 2, NULL, 0);
+    const oxp_val twice = node(f, &oxp_op_Concat, (const oxp_val[]){sum, sum}, 2,
+                               (const oxp_attr[]){OXP_INT("axis", 0)}, 1);
+    const oxp_feed given = feed(x, 1, (const int64_t[]){3});
+    oxp_special s;
+    assert_int_equal(specialise(f, &given, 1, twice, &s, NULL), OXP_OK);
+    assert_int_equal(s.g->n_nodes, 3);
+    assert_ptr_equal(s.g->nodes[0]->op, &oxp_op_Add);
+    assert_ptr_equal(s.g->nodes[1]->op, &oxp_op_Cast);
+    assert_int_equal(oxp_attr_int(s.g->nodes[1], "to", 0), OXP_U8);
+    assert_int_equal(s.map[sum], s.g->nodes[1]->out[0]);
+    assert_int_equal(s.type[twice], OXP_U8);
+    assert_int_equal(oxp_value_of(s.g, s.map[twice])->dtype, OXP_I64);
+    const oxp_val size = node(f, &oxp_op_Size, &twice, 1, NULL, 0);
+    assert_int_equal(specialise(f, &given, 1, size, &s, NULL), OXP_OK);
+    assert_int_equal(s.type[size], OXP_I64);
+}
+
+/* 255 + 1 is 0 in uint8, when it is computed beforehand as well. */
+static void constants_wrap(void **state)
+{
+    fixture *f = *state;
+    const oxp_val a = constant(f, OXP_U8, 1, 1, (const double[]){255.0});
+    const oxp_val one = constant(f, OXP_U8, 1, 1, (const double[]){1.0});
+    const oxp_val sum = node(f, &oxp_op_Add, (const oxp_val[]){a, one}, 2, NULL, 0);
+    oxp_special s;
+    assert_int_equal(specialise(f, NULL, 0, sum, &s, NULL), OXP_OK);
+    assert_int_equal(s.g->n_nodes, 0);
+    assert_int_equal(oxp_tensor_get_int(oxp_value_of(s.g, s.map[sum])->constant, 0), 0);
+}
+
+/* An operator that saturates or shifts learns the type of its result, whatever a file says. */
+static void typed_operators_learn_their_type(void **state)
+{
+    fixture *f = *state;
+    const oxp_val x = input(f, "x", OXP_I16);
+    const oxp_attr smuggled = OXP_INT("type", OXP_U8);
+    const oxp_val y = node(f, &oxp_op_BitwiseNot, &x, 1, &smuggled, 1);
+    const oxp_feed given = feed(x, 1, (const int64_t[]){3});
+    oxp_special s;
+    assert_int_equal(specialise(f, &given, 1, y, &s, NULL), OXP_OK);
+    assert_int_equal(oxp_attr_int(only_node(&s), "type", 0), OXP_I16);
+    assert_int_equal(only_node(&s)->n_attrs, 1);
+}
+
 /* ConstantOfShape(Shape(x)) and Range(0, Gather(Shape(x), 1), 1) are numbers once x has a shape. */
 static void shape_arithmetic_disappears(void **state)
 {
@@ -197,6 +248,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bounds_become_attributes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(axes_become_an_attribute, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(narrow_integers_wrap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(constants_wrap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(typed_operators_learn_their_type, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shape_arithmetic_disappears, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_that_decides_shapes_is_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_keeps_what_lies_between, set_up, tear_down),

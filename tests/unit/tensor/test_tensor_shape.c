@@ -21,15 +21,27 @@ static void test_dtypes(void **state)
         size_t size;
         bool is_float, is_int;
     } cases[] = {
-        {OXP_F32, "float32", 4, true, false},     {OXP_F64, "float64", 8, true, false},
-        {OXP_F16, "float16", 2, true, false},     {OXP_BF16, "bfloat16", 2, true, false},
-        {OXP_U8, "uint8", 1, false, true},        {OXP_I8, "int8", 1, false, true},
-        {OXP_U16, "uint16", 2, false, true},      {OXP_I16, "int16", 2, false, true},
-        {OXP_U32, "uint32", 4, false, true},      {OXP_I32, "int32", 4, false, true},
-        {OXP_U64, "uint64", 8, false, true},      {OXP_I64, "int64", 8, false, true},
-        {OXP_BOOL, "bool", 1, false, false},      {OXP_DTYPE_NONE, "none", 0, false, false},
+        {OXP_F32, "float32", 4, true, false},
+        {OXP_F64, "float64", 8, true, false},
+        {OXP_F16, "float16", 2, true, false},
+        {OXP_BF16, "bfloat16", 2, true, false},
+        {OXP_U8, "uint8", 1, false, true},
+        {OXP_I8, "int8", 1, false, true},
+        {OXP_U16, "uint16", 2, false, true},
+        {OXP_I16, "int16", 2, false, true},
+        {OXP_U32, "uint32", 4, false, true},
+        {OXP_I32, "int32", 4, false, true},
+        {OXP_U64, "uint64", 8, false, true},
+        {OXP_I64, "int64", 8, false, true},
+        {OXP_F8E4M3FN, "float8e4m3fn", 1, true, false},
+        {OXP_F4E2M1, "float4e2m1", 1, true, false},
+        {OXP_I4, "int4", 1, false, true},
+        {OXP_U2, "uint2", 1, false, true},
+        {OXP_BOOL, "bool", 1, false, false},
+        {OXP_DTYPE_NONE, "none", 0, false, false},
         {(oxp_dtype)8, "none", 0, false, false}, /* ONNX's string */
-        {(oxp_dtype)17, "none", 0, false, false}, {(oxp_dtype)-1, "none", 0, false, false},
+        {(oxp_dtype)29, "none", 0, false, false},
+        {(oxp_dtype)-1, "none", 0, false, false},
     };
     for (size_t i = 0; i < OXP_COUNT(cases); i++) {
         assert_string_equal(oxp_dtype_name(cases[i].dtype), cases[i].name);
