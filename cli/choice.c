@@ -119,7 +119,8 @@ oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t 
 
 int pass_over(choice *ch, size_t at, const oxp_error *error)
 {
-    const bool applies = error->code != OXP_EINVAL && error->code != OXP_EUNSUPPORTED;
+    const bool applies =
+        error->code != OXP_EINVAL && error->code != OXP_EUNSUPPORTED && error->code != OXP_ELIMIT;
     if (applies || ch->names.n == 1) return fail_error(error);
     if (ch->first.code == OXP_OK) ch->first = *error;
     if (!ch->why[at]) ch->why[at] = strdup(error->message);

@@ -83,7 +83,6 @@ static int run_waiting(const cli *c, const subject *s, choice *ch, panels *p)
     int status = EXIT_DONE;
     qsort(p->later, p->n_later, sizeof *p->later, by_work);
     tell_waiting(c, p);
-    stop_on_interrupt();
     for (size_t i = 0; status == EXIT_DONE && i < p->n_later && !interrupted(); i++) {
         const size_t at = p->later[i].at;
         oxp_error error = {0};
@@ -91,9 +90,8 @@ static int run_waiting(const cli *c, const subject *s, choice *ch, panels *p)
         status = e ? add_panel(c, s, ch, at, e, p) : pass_over(ch, at, &error);
         drop_explainer(ch, at);
     }
-    for (size_t i = 0; interrupted() && i < p->n_later; i++)
-        if (!p->v[p->later[i].at] && !ch->why[p->later[i].at])
-            note(c, "%s was not run", ch->names.v[p->later[i].at]);
+    for (size_t i = 0; interrupted() && i < ch->names.n; i++)
+        if (!p->v[i] && !ch->why[i]) note(c, "%s was not run", ch->names.v[i]);
     return status;
 }
 
@@ -141,7 +139,8 @@ static int run(const cli *c)
     if (status == EXIT_DONE) status = load_inputs(c, &s, 1);
     if (status == EXIT_DONE && c->args.n > 1 + s.n_inputs)
         status = fail(EXIT_USAGE, "compare takes one input, found %zu files", c->args.n - 1);
-    for (size_t i = 0; status == EXIT_DONE && i < methods.names.n; i++)
+    if (status == EXIT_DONE) stop_on_interrupt();
+    for (size_t i = 0; status == EXIT_DONE && i < methods.names.n && !interrupted(); i++)
         status = look_at(c, &s, &methods, i, &p);
     if (status == EXIT_DONE) status = run_waiting(c, &s, &methods, &p);
     if (status == EXIT_DONE) status = tell_passed_over(c, &methods, c->dry_run);

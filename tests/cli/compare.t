@@ -53,3 +53,6 @@ x.compare.png
 # Of a batch the sheet shows the first item.
 $ onnxplain compare $S/tests/data/toy/cnn2d.onnx $S/tests/data/toy/cnn2d.io/input__x.npy --method saliency --out b.png 2>&1 >/dev/null | grep items
 the sheet shows the first of * items
+# What is too large for one method leaves it out as well.
+$ layer=$(onnxplain inspect $S/models/efficientnet-lite0.onnx --layers | awk '/112,112/ { print $1; exit }'); onnxplain compare $S/models/efficientnet-lite0.onnx $S/photos/coffee.png --method kpca-cam,grad-cam --layer $layer --out l.png 2>&1 >/dev/null | grep apply
+kpca-cam does not apply: kpca-cam needs a 12544 x 12544 matrix *
