@@ -113,7 +113,12 @@ oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t 
     o.no_optimise = c->no_optimise;
     o.progress = c->quiet ? watch_progress : show_progress;
     share_options(ch, at, &o, &params);
+    baselines b;
+    if (load_baselines(c, s, &params, &b, error) != OXP_OK) return NULL;
+    o.baselines = b.arrays;
+    o.n_baselines = b.n;
     oxp_explainer_new(&ch->explainers[at], s->model, &o, error);
+    drop_baselines(&b);
     return ch->explainers[at];
 }
 

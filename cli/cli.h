@@ -85,6 +85,17 @@ typedef struct choice {
     size_t n_told;
 } choice;
 int choose_methods(const cli *c, const char *by_default, choice *out);
+/* Words of --set baseline= and baselines= that are colours or files, as arrays for the library. */
+enum { MAX_BASELINES = 64 };
+typedef struct baselines {
+    oxp_input *inputs[MAX_BASELINES];
+    oxp_array arrays[MAX_BASELINES];
+    size_t n;
+} baselines;
+/* params: those that the method takes. On failure *error says why, and nothing is held. */
+oxp_status load_baselines(const cli *c, const subject *s, const words *params, baselines *out,
+                          oxp_error *error);
+void drop_baselines(baselines *b);
 /* NULL: *error says why. */
 oxp_explainer *explainer_for(const cli *c, const subject *s, choice *ch, size_t at,
                              oxp_error *error);

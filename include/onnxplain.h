@@ -218,8 +218,12 @@ typedef struct oxp_explain_options {
     int predict_only;           /* 1: predictions without maps; the method is ignored */
     oxp_progress_fn progress;
     void *progress_user;
+    /* What words of your own mean in the parameters "baseline" and "baselines": arrays of named tensors (NULL: the first
+     * input), one row each or several, in the order of the words. */
+    const oxp_array *baselines;
+    size_t n_baselines;
 } oxp_explain_options;
-#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A compiled method on a model: reusable for any number of inputs of the same shapes and any targets; changing the target
  * recompiles nothing, changing the shapes recompiles once. */
@@ -291,6 +295,9 @@ typedef struct oxp_input_options {
 
 OXP_API oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *path,
                                   const oxp_input_options *options, oxp_error *error);
+/* A picture of one colour ("black", "white", "grey") of the size of `like`, made ready as it was: a baseline. OXP_EINVAL: `like`
+ * is an array, not a picture. */
+OXP_API oxp_status oxp_input_fill(oxp_input **out, const oxp_input *like, const char *colour, oxp_error *error);
 OXP_API oxp_array oxp_input_array(const oxp_input *input);
 OXP_API int oxp_input_assumed(const oxp_input *input);         /* 1: preprocessing was guessed */
 OXP_API const char *oxp_input_description(const oxp_input *input); /* one line: what was done to the file */

@@ -89,6 +89,29 @@ static oxp_status copy_values(oxp_ctx *ctx, oxp_explainer *e, const char *const 
     return OXP_OK;
 }
 
+/* Copies of the baselines, each with the name of its tensor. */
+static oxp_status read_baselines(oxp_ctx *ctx, oxp_explainer *e, const oxp_explain_options *o)
+{
+    oxp_reference *list = OXP_NEW(e->arena, oxp_reference, o->n_baselines + 1);
+    OXP_NOMEM_IF(ctx, list);
+    OXP_FAIL_IF(ctx, o->n_baselines > 0 && !o->baselines, OXP_EINVAL,
+                "the baselines are missing (NULL)");
+    for (size_t i = 0; i < o->n_baselines; i++) {
+        oxp_val tensor;
+        oxp_tensor *t = &list[i].data;
+        const char *name = o->baselines[i].name;
+        if (!name && e->model->onnx->n_inputs > 0) name = e->model->onnx->inputs[0].name;
+        OXP_TRY(oxp_ask_tensor(ctx, e->model, name, &tensor));
+        OXP_TRY(oxp_ask_array(ctx, &o->baselines[i], t));
+        OXP_TRY(copy_text(ctx, e->arena, name, &list[i].tensor));
+        t->data = oxp_arena_memdup(e->arena, t->data, oxp_tensor_bytes(t));
+        OXP_NOMEM_IF(ctx, t->data);
+    }
+    e->settings.references = list;
+    e->settings.n_references = o->n_baselines;
+    return OXP_OK;
+}
+
 static oxp_status read_options(oxp_ctx *ctx, oxp_explainer *e, const oxp_explain_options *o)
 {
     oxp_settings *s = &e->settings;
@@ -96,6 +119,7 @@ static oxp_status read_options(oxp_ctx *ctx, oxp_explainer *e, const oxp_explain
     OXP_TRY(read_space(ctx, o->space, &s->space));
     OXP_TRY(read_precision(ctx, o->precision, &s->double_precision));
     OXP_TRY(copy_texts(ctx, e->arena, o->params, o->n_params, &s->params));
+    OXP_TRY(read_baselines(ctx, e, o));
     OXP_TRY(copy_values(ctx, e, o->layers, o->n_layers, &s->layers));
     OXP_TRY(copy_values(ctx, e, o->wrt, o->n_wrt, &s->wrt));
     OXP_TRY(copy_text(ctx, e->arena, o->target, &e->target));

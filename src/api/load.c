@@ -62,6 +62,43 @@ oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *p
     return oxp_api_end(&ctx, load(&ctx, out, model, path, options));
 }
 
+static oxp_status fill(oxp_ctx *ctx, oxp_input **out, const oxp_input *like, const char *colour)
+{
+    static const struct {
+        const char *name;
+        uint8_t level;
+    } colours[] = {{"black", 0}, {"grey", 128}, {"white", 255}};
+    oxp_arena *arena;
+    void *made;
+    size_t c = 0;
+    OXP_FAIL_IF(ctx, !out || !like || !colour, OXP_EINVAL, "an argument is missing (NULL)");
+    while (c < OXP_COUNT(colours) && strcmp(colours[c].name, colour) != 0) c++;
+    OXP_FAIL_IF(ctx, c == OXP_COUNT(colours), OXP_EINVAL,
+                "a colour is black, grey or white, found '%.60s'", colour);
+    OXP_TRY(oxp_api_new(ctx, sizeof(oxp_input), &arena, &made));
+    oxp_input *in = made;
+    in->arena = arena;
+    in->path = oxp_arena_strdup(arena, colour);
+    in->model_input = oxp_arena_strdup(arena, like->model_input);
+    oxp_status status =
+        oxp_media_input_fill(ctx, arena, &like->media, colours[c].level, &in->media);
+    if (status == OXP_OK && (!in->path || !in->model_input))
+        status = oxp_ctx_fail(ctx, OXP_ENOMEM, "out of memory");
+    if (status == OXP_OK)
+        *out = in;
+    else
+        oxp_arena_free(arena);
+    return status;
+}
+
+oxp_status oxp_input_fill(oxp_input **out, const oxp_input *like, const char *colour,
+                          oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin(&ctx, like ? oxp_arena_hooks(like->arena) : NULL, error));
+    return oxp_api_end(&ctx, fill(&ctx, out, like, colour));
+}
+
 oxp_array oxp_input_array(const oxp_input *input)
 {
     return input ? oxp_api_array(input->model_input, &input->media.tensor) : (oxp_array){0};

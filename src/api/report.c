@@ -153,7 +153,7 @@ static void put_param(oxp_json *j, const oxp_method *m, const char *text)
     memcpy(name, text, n < sizeof name ? n : sizeof name - 1);
     oxp_json_key(j, name);
     const char *one[1] = {text};
-    const oxp_params p = {m, NULL, one, 1};
+    const oxp_params p = {.method = m, .given = one, .n_given = 1};
     oxp_param_type type = OXP_PARAM_TEXT;
     for (size_t i = 0; i < m->info.param_count; i++)
         if (strcmp(m->params[i].name, name) == 0) type = m->params[i].type;

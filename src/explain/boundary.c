@@ -64,3 +64,10 @@ oxp_status oxp_default_wrt(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *mode
                 "no input of the model is differentiable: name a float tensor with --wrt");
     return OXP_OK;
 }
+
+bool oxp_is_embedding_index(oxp_ctx *ctx, const oxp_graph *model, oxp_val input)
+{
+    bool embedded = false;
+    return !oxp_dtype_is_float(oxp_value_of(model, input)->dtype) &&
+           find_boundary(ctx, model, input, &embedded) != OXP_NO_VAL && embedded;
+}

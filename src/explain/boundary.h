@@ -10,5 +10,7 @@
  * `arena`; OXP_EINVAL when the model has nothing differentiable. */
 oxp_status oxp_default_wrt(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model, oxp_val **wrt,
                            size_t *n);
+/* Do integers of this input look up an embedding? */
+bool oxp_is_embedding_index(oxp_ctx *ctx, const oxp_graph *model, oxp_val input);
 
 #endif

@@ -52,6 +52,25 @@ oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *s
     return OXP_OK;
 }
 
+oxp_status oxp_rows_head(oxp_drive *d, size_t n, double *const *feed)
+{
+    oxp_core *head = d->head;
+    if (!head) return OXP_OK;
+    double **at = OXP_NEW(d->ctx->scratch, double *, head->n_feeds),
+           **to = OXP_NEW(d->ctx->scratch, double *, head->n_outs);
+    OXP_FAIL_IF(d->ctx, !at || !to, OXP_ENOMEM, "out of memory");
+    for (size_t first = 0; first < n; first += head->width) {
+        const size_t rows = n - first < head->width ? n - first : head->width;
+        for (size_t f = 0; f < head->n_feeds; f++)
+            at[f] = feed[f] + first * (size_t)head->feeds[f].count;
+        for (size_t o = 0; o < head->n_outs; o++)
+            to[o] = feed[head->n_feeds + o] + first * (size_t)head->outs[o].count;
+        OXP_TRY(oxp_core_forward(d->ctx, head, rows, at, NULL, NULL));
+        OXP_TRY(oxp_core_backward(d->ctx, head, rows, NULL, to));
+    }
+    return OXP_OK;
+}
+
 oxp_status oxp_drive_method(oxp_drive *d, const oxp_method *method)
 {
     if (!method->drive) return oxp_rows_run(d, d->n_items, d->feed, d->side, d->out, d->score);

@@ -170,11 +170,8 @@ static oxp_status plan(oxp_task *t)
      1e6, "0", NULL},                                                                              \
     {"remove", "how a token is erased: by the model's attention mask where there is one, or by "   \
      "the baseline", OXP_PARAM_CHOICE, 0, 0, "auto", "auto,mask,replace"},                         \
-    {"baseline", "what erased elements become: zero, a number, numbers per channel, min, max, "    \
-     "mean, blur, random", OXP_PARAM_TEXT, 0, 0, "zero", NULL},                                    \
-    {"sigma", "standard deviation of baseline=blur, in positions", OXP_PARAM_FLOAT, 0, 1e4, "10",  \
-     NULL},                                                                                        \
-    {"seed", "of baseline=random", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},               \
+    OXP_BASELINE_PARAMS("zero"),                                                                   \
+    OXP_BASELINE_SEED,                                                                             \
     {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "mean",                    \
      "max,sum,mean,l1,l2,none"}
 /* clang-format on */

@@ -94,9 +94,8 @@ static oxp_status plan(oxp_task *t)
 /* clang-format off */
 #define DRAWN_PARAMS(samples)                                                                      \
     {"samples", "draws", OXP_PARAM_INT, 1, 1000000, samples, NULL},                                \
-    {"baseline", OXP_BASELINE_SENTENCE, OXP_PARAM_TEXT, 0, 0, "random", NULL},                     \
-    {"sigma", "standard deviation of baseline=blur, in positions", OXP_PARAM_FLOAT, 0, 1e4, "10",  \
-     NULL},                                                                                        \
+    OXP_BASELINE_PARAMS("random"),                                                                 \
+    OXP_BASELINE_AT,                                                                               \
     {"seed", "of the random numbers", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},            \
     {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "sum",                     \
      "max,sum,mean,l1,l2,none"}

@@ -35,10 +35,19 @@ typedef struct oxp_target {
     int64_t index;
 } oxp_target;
 
+/* Baselines that a caller hands over for one tensor: what it holds where nothing is said. */
+typedef struct oxp_reference {
+    const char *tensor; /* a model input, or what is attributed to */
+    oxp_tensor data;    /* one row, with or without a batch axis of 1, or m rows: m baselines */
+} oxp_reference;
+
 typedef struct oxp_settings {
     const oxp_method *method;
     const char *const *params; /* "name=value" */
     size_t n_params;
+    /* what the parameters "baseline" and "baselines" mean by words of the caller's own */
+    const oxp_reference *references;
+    size_t n_references;
     oxp_space space;
     oxp_val target_tensor; /* in the model graph; OXP_NO_VAL: the first output */
     bool has_contrast;     /* explain target - contrast; contrastive methods always do */

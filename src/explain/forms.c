@@ -144,10 +144,8 @@ static oxp_status drive_conductance(oxp_drive *d)
 #define LINE_PARAMS(rule, rules)                                                                   \
     {"steps", "cells or points on the line", OXP_PARAM_INT, 1, 100000, "50", NULL},                \
     {"rule", "quadrature", OXP_PARAM_CHOICE, 0, 0, rule, rules},                                   \
-    {"baseline", OXP_BASELINE_SENTENCE, OXP_PARAM_TEXT, 0, 0, "zero", NULL},                       \
-    {"sigma", "standard deviation of baseline=blur, in positions", OXP_PARAM_FLOAT, 0, 1e4, "10",  \
-     NULL},                                                                                        \
-    {"seed", "of baseline=random", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL}
+    OXP_BASELINE_PARAMS("zero"),                                                                   \
+    OXP_BASELINE_SEED
 /* clang-format on */
 
 static const oxp_param_info form_params[] = {FORM_PARAMS};

@@ -193,10 +193,9 @@ static const oxp_param_info params[] = {
      OXP_PARAM_FLOAT, 0, 1, "0.25", NULL},
     {"max-dist", "how far an element may stray from the straight line, in units of its way",
      OXP_PARAM_FLOAT, 0, 1, "0.02", NULL},
-    {"baseline", OXP_BASELINE_SENTENCE, OXP_PARAM_TEXT, 0, 0, "zero", NULL},
-    {"sigma", "standard deviation of baseline=blur, in positions", OXP_PARAM_FLOAT, 0, 1e4, "10",
-     NULL},
-    {"seed", "of baseline=random", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},
+    OXP_BASELINE_PARAMS("zero"),
+    OXP_BASELINE_SEED,
+    OXP_BASELINE_AT,
     {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "sum",
      "max,sum,mean,l1,l2,none"},
 };

@@ -7,10 +7,13 @@
  * |sum IG - (Y(x) - Y(x0))| / |Y(x) - Y(x0)| comes with the result. */
 #include "explain/path.h"
 
-/* Multiplies by (x - x0), then compares the sum with the change of the score. */
+/* Multiplies by (x - x0), then compares the sum with the change of the score (of methods that look at a
+ * part of it: nothing to compare). */
 static void finish_item(oxp_drive *d, size_t item, double *const *x0, double start)
 {
-    const bool multiply = oxp_param_bool(d->params, "multiply");
+    const bool part = oxp_param_known(d->params, "neuron") && oxp_param_given(d->params, "neuron");
+    const bool multiply =
+        !oxp_param_known(d->params, "multiply") || oxp_param_bool(d->params, "multiply");
     double sum = 0.0;
     for (size_t f = 0; f < d->n_feeds; f++) {
         if (!d->varied[f]) continue;
@@ -22,10 +25,10 @@ static void finish_item(oxp_drive *d, size_t item, double *const *x0, double sta
             to[i] *= multiply ? x[i] - x0[f][i] : 1.0;
         }
     }
-    d->gap[item] = oxp_line_gap(sum, (const double[]){start, d->score[item]});
+    if (!part) d->gap[item] = oxp_line_gap(sum, (const double[]){start, d->score[item]});
 }
 
-static oxp_status drive(oxp_drive *d)
+oxp_status oxp_integrate_drive(oxp_drive *d)
 {
     oxp_quadrature q;
     oxp_chunk c;
@@ -51,13 +54,10 @@ static oxp_status plan(oxp_task *t)
 }
 
 static const oxp_param_info params[] = {
-    {"steps", "points on the line", OXP_PARAM_INT, 1, 10000, "50", NULL},
-    {"rule", "quadrature", OXP_PARAM_CHOICE, 0, 0, "gauss-legendre",
-     "gauss-legendre,left,right,middle,trapezoid"},
-    {"baseline", OXP_BASELINE_SENTENCE, OXP_PARAM_TEXT, 0, 0, "zero", NULL},
-    {"sigma", "standard deviation of baseline=blur, in positions", OXP_PARAM_FLOAT, 0, 1e4, "10",
-     NULL},
-    {"seed", "of baseline=random", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},
+    OXP_LINE_PARAMS,
+    OXP_BASELINE_PARAMS("zero"),
+    OXP_BASELINE_SEED,
+    OXP_BASELINE_AT,
     {"multiply", "multiply by x - baseline", OXP_PARAM_BOOL, 0, 1, "true", NULL},
     {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "sum",
      "max,sum,mean,l1,l2,none"},
@@ -81,5 +81,5 @@ const oxp_method oxp_method_integrated_gradients = {
     .channels = OXP_CHANNELS_SUM,
     .features = OXP_CHANNELS_SUM,
     .plan = plan,
-    .drive = drive,
+    .drive = oxp_integrate_drive,
 };

@@ -2,6 +2,7 @@
 #include "explain/session.h"
 
 #include "base/checked.h"
+#include "explain/boundary.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,25 +41,6 @@ static oxp_status input_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_session *
     return OXP_OK;
 }
 
-/* The fed inner tensors, from the head core. */
-static oxp_status head_rows(oxp_ctx *ctx, oxp_session *s, size_t n, double *const *feed)
-{
-    oxp_core *head = s->head;
-    double **at = OXP_NEW(ctx->scratch, double *, head->n_feeds),
-           **to = OXP_NEW(ctx->scratch, double *, head->n_outs);
-    OXP_FAIL_IF(ctx, !at || !to, OXP_ENOMEM, "out of memory");
-    for (size_t first = 0; first < n; first += head->width) {
-        const size_t rows = n - first < head->width ? n - first : head->width;
-        for (size_t f = 0; f < head->n_feeds; f++)
-            at[f] = feed[f] + first * (size_t)head->feeds[f].count;
-        for (size_t o = 0; o < head->n_outs; o++)
-            to[o] = feed[head->n_feeds + o] + first * (size_t)head->outs[o].count;
-        OXP_TRY(oxp_core_forward(ctx, head, rows, at, NULL, NULL));
-        OXP_TRY(oxp_core_backward(ctx, head, rows, NULL, to));
-    }
-    return OXP_OK;
-}
-
 static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
                              const oxp_tensor *inputs, oxp_drive *d)
 {
@@ -68,10 +50,13 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     oxp_shape *row = OXP_NEW(arena, oxp_shape, core->n_feeds);
     oxp_roles *roles = OXP_NEW(arena, oxp_roles, core->n_feeds);
     bool *varied = OXP_NEW(arena, bool, core->n_feeds);
+    bool *starts = OXP_NEW(arena, bool, core->n_feeds),
+         *whole = OXP_NEW(arena, bool, core->n_feeds);
     int *out_of = OXP_NEW(arena, int, core->n_feeds);
     const char **name = OXP_NEW(arena, const char *, core->n_feeds);
-    OXP_FAIL_IF(ctx, !name || !feed || !count || !row || !roles || !varied || !out_of, OXP_ENOMEM,
-                "out of memory");
+    OXP_FAIL_IF(
+        ctx, !name || !feed || !count || !row || !roles || !varied || !starts || !whole || !out_of,
+        OXP_ENOMEM, "out of memory");
     OXP_TRY(input_rows(ctx, arena, s, inputs, d->n_items, &given));
     for (size_t f = 0; f < core->n_feeds; f++) {
         count[f] = core->feeds[f].count;
@@ -80,6 +65,10 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
         roles[f] = core->feeds[f].roles;
         varied[f] = core->feeds[f].varied;
         out_of[f] = core->feeds[f].out;
+        whole[f] = core->feeds[f].dtype != OXP_F32;
+        starts[f] =
+            f < s->n_inputs && core->feeds[f].input != SIZE_MAX &&
+            (!whole[f] || oxp_is_embedding_index(ctx, s->net.graph, core->feeds[f].model_val));
         feed[f] = f < s->n_inputs
                       ? given[f]
                       : oxp_arena_alloc(arena, d->n_items * (size_t)count[f] + 1, sizeof(double));
@@ -92,8 +81,11 @@ static oxp_status make_feeds(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     d->row_shape = row;
     d->feed_roles = roles;
     d->varied = varied;
+    d->n_inputs = s->n_inputs;
+    d->starts = starts;
+    d->whole = whole;
     d->out_of_feed = out_of;
-    return s->head ? head_rows(ctx, s, d->n_items, feed) : OXP_OK;
+    return oxp_rows_head(d, d->n_items, feed);
 }
 
 oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs,
@@ -111,6 +103,7 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
     oxp_drive *d = &items->drive;
     *d = (oxp_drive){.ctx = ctx,
                      .core = s->core,
+                     .head = s->head,
                      .params = &s->params,
                      .method = s->params.method,
                      .n_items = n_items,

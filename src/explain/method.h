@@ -83,6 +83,8 @@ typedef struct oxp_params {
     const oxp_method *method, *inner; /* inner: of a wrapper, else NULL */
     const char *const *given;
     size_t n_given;
+    const oxp_reference *references; /* of the settings */
+    size_t n_references;
 } oxp_params;
 /* Unknown names (nearest suggested), values out of range, wrong type: OXP_EINVAL. */
 oxp_status oxp_params_check(oxp_ctx *ctx, const oxp_settings *settings, oxp_params *out);
@@ -174,7 +176,7 @@ typedef struct oxp_side {    /* a row's target once known */
 
 struct oxp_drive {
     oxp_ctx *ctx;
-    struct oxp_core *core; /* opaque: explain/core.h */
+    struct oxp_core *core, *head; /* opaque: explain/core.h; head: NULL when only inputs are fed */
     const oxp_params *params;
     const oxp_method *method; /* the one being driven: a wrapper, or what it wraps */
     size_t n_items;
@@ -185,7 +187,11 @@ struct oxp_drive {
     const oxp_shape *row_shape;   /* [n_feeds] shape of one row, the batch axis dropped */
     double *const *feed;          /* [n_feeds][n_items * count] */
     const bool *varied;           /* [n_feeds] is attributed to: methods change only these */
-    const int *out_of_feed;       /* [n_feeds] index of its attribution, -1: none */
+    size_t n_inputs;              /* the first feeds are the model's inputs */
+    /* [n_feeds] an input that can be at a baseline: floats, indices of an embedding */
+    const bool *starts;
+    const bool *whole;      /* [n_feeds] takes integers */
+    const int *out_of_feed; /* [n_feeds] index of its attribution, -1: none */
     /* [n_feeds]: axes count as in the full tensor, batch axis included */
     const oxp_roles *feed_roles;
     const oxp_target *target, *contrast;
@@ -207,6 +213,8 @@ struct oxp_drive {
  * caller's. */
 oxp_status oxp_rows_run(oxp_drive *d, size_t n, double *const *feed, oxp_side *side,
                         double *const *out, double *score);
+/* Computes the fed tensors that are not model inputs from those that are, in n rows. */
+oxp_status oxp_rows_head(oxp_drive *d, size_t n, double *const *feed);
 /* How many rows one pass takes: make chunks of this size. */
 size_t oxp_rows_width(const oxp_drive *d);
 /* Drives `method` (its own drive, or one pass) with other feeds: for wrappers. */

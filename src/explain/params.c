@@ -192,7 +192,9 @@ static oxp_status find_inner(oxp_ctx *ctx, oxp_params *p)
 
 oxp_status oxp_params_check(oxp_ctx *ctx, const oxp_settings *settings, oxp_params *out)
 {
-    *out = (oxp_params){settings->method, NULL, settings->params, settings->n_params};
+    *out = (oxp_params){settings->method,     NULL,
+                        settings->params,     settings->n_params,
+                        settings->references, settings->n_references};
     OXP_TRY(find_inner(ctx, out));
     for (size_t i = 0; i < settings->n_params; i++) {
         const char *text = settings->params[i], *equals = strchr(text, '=');

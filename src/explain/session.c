@@ -10,6 +10,21 @@ enum { MAX_WIDTH = 8, MAX_PASS_CELLS = 1 << 22 };
 
 /* ---- making ---- */
 
+static oxp_status copy_references(oxp_ctx *ctx, oxp_session *s, const oxp_settings *from)
+{
+    oxp_reference *to = OXP_NEW(s->arena, oxp_reference, from->n_references + 1);
+    OXP_NOMEM_IF(ctx, to);
+    for (size_t i = 0; i < from->n_references; i++) {
+        const oxp_reference *r = &from->references[i];
+        to[i] = *r;
+        to[i].tensor = oxp_arena_strdup(s->arena, r->tensor);
+        to[i].data.data = oxp_arena_memdup(s->arena, r->data.data, oxp_tensor_bytes(&r->data));
+        OXP_FAIL_IF(ctx, !to[i].tensor || !to[i].data.data, OXP_ENOMEM, "out of memory");
+    }
+    s->settings.references = to;
+    return OXP_OK;
+}
+
 static oxp_status copy_settings(oxp_ctx *ctx, oxp_session *s, const oxp_settings *from)
 {
     oxp_settings *to = &s->settings;
@@ -24,6 +39,7 @@ static oxp_status copy_settings(oxp_ctx *ctx, oxp_session *s, const oxp_settings
     to->layers = oxp_arena_memdup(s->arena, from->layers, from->n_layers * sizeof(oxp_val));
     to->wrt = oxp_arena_memdup(s->arena, from->wrt, from->n_wrt * sizeof(oxp_val));
     OXP_FAIL_IF(ctx, !to->layers || !to->wrt, OXP_ENOMEM, "out of memory");
+    OXP_TRY(copy_references(ctx, s, from));
     if (from->method->flags & OXP_METHOD_CONTRASTIVE) to->has_contrast = true;
     if (to->max_memory == 0) to->max_memory = s->net.max_memory;
     return oxp_params_check(ctx, to, &s->params);

@@ -119,20 +119,20 @@ static bool *reach_up(const oxp_graph *g, oxp_arena *arena, oxp_val target)
     return up;
 }
 
-oxp_status oxp_twin_make(oxp_task *t, const oxp_val *at0, bool (*split)(const oxp_op *op),
-                         oxp_twin *out)
+oxp_status oxp_twin_make(oxp_task *t, const oxp_val *at, const oxp_val *at0, size_t n_at,
+                         bool (*split)(const oxp_op *op), oxp_twin *out)
 {
     const oxp_graph *g = t->b->g;
     const size_t n_nodes = g->n_nodes;
-    const bool *down = oxp_reach_down(g, t->ctx->scratch, t->at, t->n_at);
+    const bool *down = oxp_reach_down(g, t->ctx->scratch, at, n_at);
     const bool *up = reach_up(g, t->ctx->scratch, t->target);
     bool *fixed = OXP_NEW(t->ctx->scratch, bool, g->n_values);
     OXP_FAIL_IF(t->ctx, !down || !up || !fixed, OXP_ENOMEM, "out of memory");
     twin_state s = {.b = t->b, .split = split};
     OXP_TRY(note_values(&s));
-    for (size_t i = 0; i < t->n_at; i++) {
-        s.run[1][t->at[i]] = s.of[t->at[i]] = at0[i];
-        fixed[t->at[i]] = true;
+    for (size_t i = 0; i < n_at; i++) {
+        s.run[1][at[i]] = s.of[at[i]] = at0[i];
+        fixed[at[i]] = true;
     }
     const char *origin = t->b->origin;
     for (size_t i = 0; i < n_nodes; i++) {
@@ -145,6 +145,6 @@ oxp_status oxp_twin_make(oxp_task *t, const oxp_val *at0, bool (*split)(const ox
         if (between) OXP_TRY(twin_node(&s, node));
     }
     t->b->origin = origin;
-    *out = (oxp_twin){s.run[0][t->target], s.of};
+    *out = (oxp_twin){s.run[0][t->target], s.of, s.run[0]};
     return OXP_OK;
 }

@@ -70,3 +70,25 @@ oxp_status oxp_media_input_load(oxp_ctx *ctx, oxp_arena *arena, const char *path
     OXP_TRY(oxp_file_read(ctx, arena, path, MAX_FILE_BYTES, &bytes));
     return oxp_media_input_parse(ctx, arena, bytes, path, request, out);
 }
+
+oxp_status oxp_media_input_fill(oxp_ctx *ctx, oxp_arena *arena, const oxp_media_input *like,
+                                uint8_t level, oxp_media_input *out)
+{
+    ctx->stage = OXP_STAGE_MEDIA;
+    OXP_FAIL_IF(ctx, !like->has_image, OXP_EINVAL,
+                "the input is an array, taken as it is: what is black or white in it is not known; "
+                "give numbers per channel or an array");
+    const size_t n =
+        (size_t)like->image.width * (size_t)like->image.height * 3; /* it was decoded */
+    *out = (oxp_media_input){.has_image = true, .spec = like->spec, .assumed = like->assumed};
+    out->image = like->image;
+    out->image.was_grey = true;
+    out->image.rgb = oxp_arena_alloc(arena, n + 1, 1);
+    OXP_NOMEM_IF(ctx, out->image.rgb);
+    memset(out->image.rgb, level, n);
+    OXP_TRY(
+        oxp_preprocess_apply(ctx, arena, &out->spec, &out->image, &out->tensor, &out->geometry));
+    out->description = oxp_arena_printf(arena, "%d everywhere; %s", level, like->description);
+    OXP_NOMEM_IF(ctx, out->description);
+    return OXP_OK;
+}

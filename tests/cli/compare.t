@@ -40,6 +40,7 @@ expected-gradients 201
 gradient-shap 51
 internal-influence 51
 conductance 52
+neuron-conductance 52
 smoothgrad 26
 smoothgrad-squared 26
 vargrad 26

@@ -72,6 +72,21 @@ $ onnxplain explain m.onnx x.npy --quiet --shape y=1,1,4,4
 $ onnxplain explain $S/tests/data/toy/oracle_conv_two_inputs.onnx x.npy --quiet
 ! onnxplain: the model has 2 inputs, found 1 file: give one file per input, as name=file or in order
 ? 2
+$ onnxplain explain m.onnx x.npy --quiet --method integrated-gradients --set baseline=gray
+! onnxplain: integrated-gradients: baseline must be *, found 'gray'
+? 1
+$ onnxplain explain m.onnx x.npy --quiet --method integrated-gradients --set baseline=missing.npy
+! onnxplain: cannot open 'missing.npy': no such file or directory
+? 1
+$ onnxplain explain m.onnx x.npy --quiet --method deeplift --set baseline=black
+! onnxplain: the input is an array, taken as it is: what is black or white in it is not known; give numbers per channel or an array
+? 1
+$ onnxplain explain m.onnx x.npy --quiet --method gradient-shap --wrt relu1 --set baseline=x.npy
+! onnxplain: gradient-shap: the baseline for 'relu1' has shape (1,1,4,4), expected (2,2,2)
+? 1
+$ onnxplain explain m.onnx x.npy --quiet --method expected-gradients --set baseline=zero,x.npy
+! onnxplain: expected-gradients: baseline is one kind, or arrays only: 'zero' cannot stand beside arrays
+? 1
 # An earlier result stays as it was when a later run fails.
 $ echo kept >map.npy; onnxplain explain m.onnx x.npy --quiet --target 9 --out map.npy; cat map.npy
 kept

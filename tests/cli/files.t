@@ -70,3 +70,11 @@ vocabulary   2391
 $ onnxplain explain m.onnx x.npy --method saliency --format ansi --quiet
 ! onnxplain: only tokens are written to a terminal: draw other maps as png
 ? 1
+# Baselines from files: x from itself is nothing, and the parameter stays as it was typed.
+$ onnxplain explain m.onnx x.npy --method deeplift --set baseline=y.npy --out base --quiet --format json; grep -e '"baseline"' -e '"expected"' base/x.deeplift.json
+      "baseline": "y.npy",
+        "expected": 0
+$ onnxplain explain $S/tests/data/toy/oracle_conv_two_inputs.onnx x.npy y.npy --method deeplift --set baseline=x=x.npy,y=y.npy --out base2 --quiet --format json; grep -e '"expected"' base2/x.deeplift.json
+        "expected": 0
+$ onnxplain explain $S/models/efficientnet-lite0.onnx $S/photos/chelsea.png --method deeplift --set baseline=black --out base3 --quiet --format json; grep -c '"completeness_gap": [0-9.e-]*e-0[5-9]' base3/chelsea.deeplift.json
+1

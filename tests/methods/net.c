@@ -92,6 +92,8 @@ oxp_status test_try_explain(test_net *t, const test_ask *ask, const oxp_tensor *
     oxp_settings set = {.method = oxp_methods_find(ask->method),
                         .params = ask->params,
                         .space = ask->space,
+                        .references = ask->references,
+                        .n_references = ask->n_references,
                         .layers = layers,
                         .wrt = wrt,
                         .has_contrast = ask->contrast,

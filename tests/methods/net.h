@@ -41,6 +41,8 @@ typedef struct test_ask {
     bool contrast;
     int64_t contrast_class; /* an element with `element` */
     oxp_space space;
+    const oxp_reference *references; /* baselines handed over */
+    size_t n_references;
     bool fused; /* default: the plain executor in double */
     bool no_optimise;
 } test_ask;

@@ -225,6 +225,40 @@ static void test_values_between_any_tensors(void **state)
     oxp_model_free(model);
 }
 
+/* x - x0 for a baseline handed over; the words are the caller's own. */
+static void test_baselines_are_handed_over(void **state)
+{
+    static const char *const params[] = {"baseline=mine", "steps=2"};
+    static const float twos[16] = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
+    oxp_explain_options options = OXP_EXPLAIN_OPTIONS_INIT;
+    oxp_explainer *explainer;
+    oxp_input *none = NULL;
+    oxp_error error = {0};
+    (void)state;
+    oxp_model *model = open_toy(TOY("oracle_conv.onnx"));
+    oxp_array two = {.dtype = OXP_F32, .rank = 4, .dims = {1, 1, 4, 4}, .data = twos};
+    options.method = "integrated-gradients";
+    options.params = params;
+    options.n_params = 2;
+    options.precision = "f64";
+    options.baselines = &two;
+    options.n_baselines = 1;
+    assert_int_equal(oxp_explainer_new(&explainer, model, &options, &error), OXP_OK);
+    oxp_result *result = explain(explainer, 1, "0", NULL);
+    assert_true(fabs(raw(result)[2]) <= 0.0); /* stays where it is */
+    assert_true(raw(result)[5] > 0.0);
+    oxp_result_free(result);
+    oxp_explainer_free(explainer);
+    two.name = "nowhere";
+    assert_int_equal(oxp_explainer_new(&explainer, model, &options, &error), OXP_EINVAL);
+    assert_non_null(strstr(error.message, "no tensor 'nowhere'"));
+    options.baselines = NULL;
+    assert_int_equal(oxp_explainer_new(&explainer, model, &options, &error), OXP_EINVAL);
+    assert_int_equal(oxp_input_fill(&none, NULL, "black", &error), OXP_EINVAL);
+    assert_null(none);
+    oxp_model_free(model);
+}
+
 static void test_predictions_have_no_maps(void **state)
 {
     oxp_explain_options options = OXP_EXPLAIN_OPTIONS_INIT;
@@ -375,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_batch_items_are_explained_alone),
         cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_values_between_any_tensors),
+        cmocka_unit_test(test_baselines_are_handed_over),
         cmocka_unit_test(test_predictions_have_no_maps),
         cmocka_unit_test(test_costs_are_what_runs_take),
         cmocka_unit_test(test_misuse_is_an_error),

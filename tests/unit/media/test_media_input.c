@@ -28,6 +28,26 @@ static void a_picture_becomes_an_input(void **state)
     assert_non_null(strstr(input.description, "16 x 24 JPEG (turned as EXIF says)"));
 }
 
+/* One colour everywhere, made ready as the picture was: (level/255 - mean) / std. */
+static void a_colour_becomes_an_input(void **state)
+{
+    bench *b = *state;
+    static const double mean[] = {0.485, 0.456, 0.406}, std[] = {0.229, 0.224, 0.225};
+    const oxp_media_request request = request_for(OXP_F32, "imagenet");
+    oxp_media_input input, grey;
+    assert_ok(b, oxp_media_input_load(&b->ctx, b->arena, FIXTURES "/scene.png", &request, &input));
+    assert_ok(b, oxp_media_input_fill(&b->ctx, b->arena, &input, 128, &grey));
+    assert_true(oxp_shape_equal(&grey.tensor.shape, &input.tensor.shape));
+    for (int64_t i = 0; i < 3 * 32 * 32; i++) {
+        const double want = (128.0 / 255.0 - mean[i / 1024]) / std[i / 1024];
+        const double difference = oxp_tensor_get(&grey.tensor, i) - want;
+        assert_true(difference < 1e-5 && difference > -1e-5);
+    }
+    assert_non_null(strstr(grey.description, "128 everywhere"));
+    assert_int_equal(oxp_media_input_fill(&b->ctx, b->arena, &(oxp_media_input){0}, 0, &grey),
+                     OXP_EINVAL);
+}
+
 /* An array in `dtype` holding 0, 1.5, -2, as .npy bytes. */
 static oxp_bytes array_file(bench *b, oxp_dtype dtype)
 {
@@ -129,9 +149,8 @@ static void failing_allocations_are_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_picture_becomes_an_input),
-        TEST(arrays_are_taken_as_they_are),
-        TEST(unreadable_files_are_named),
+        TEST(a_picture_becomes_an_input),       TEST(a_colour_becomes_an_input),
+        TEST(arrays_are_taken_as_they_are),     TEST(unreadable_files_are_named),
         TEST(failing_allocations_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
