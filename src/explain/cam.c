@@ -186,10 +186,7 @@ static oxp_status plan_grad_cam_pp(oxp_task *t)
 }
 
 static const oxp_param_info cam_params[] = {
-    OXP_CAM_RELU("true"),
-    OXP_CAM_UPSAMPLE,
-    OXP_CAM_JOIN("mean"),
-    OXP_CAM_EIGEN,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT, OXP_CAM_JOIN("mean"), OXP_CAM_EIGEN,
 };
 
 #define VARIANT                                                                                   \
@@ -200,11 +197,13 @@ static const oxp_param_info cam_params[] = {
     }
 
 static const oxp_param_info plus_params[] = {
-    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_JOIN("mean"), OXP_CAM_EIGEN, VARIANT,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT,
+    OXP_CAM_JOIN("mean"), OXP_CAM_EIGEN,    VARIANT,
 };
 
 static const oxp_param_info refine_params[] = {
-    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_JOIN("product"), OXP_CAM_EIGEN, VARIANT,
+    OXP_CAM_RELU("true"),    OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT,
+    OXP_CAM_JOIN("product"), OXP_CAM_EIGEN,    VARIANT,
 };
 
 #define GUARD                                                                                  \

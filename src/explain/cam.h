@@ -23,6 +23,13 @@
         "eigen", "channels are not added: their first principal component is taken (smoother)", \
             OXP_PARAM_BOOL, 0, 1, "false", NULL                                                 \
     }
+#define OXP_CAM_AUGMENT                                                                            \
+    {                                                                                              \
+        "augment",                                                                                 \
+            "mean over the input and its mirror image, each times 0.9, 1 and 1.1: of the maps as " \
+            "they are, or each scaled to [0, 1] first (pgc)",                                      \
+            OXP_PARAM_CHOICE, 0, 0, "none", "none,mean,pgc"                                        \
+    }
 #define OXP_CAM_JOIN(join_default)                                                     \
     {                                                                                  \
         "join", "how maps of several layers, each divided by its maximum, become one", \

@@ -68,6 +68,7 @@ static oxp_status plan(oxp_task *t)
 static const oxp_param_info params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
 };
 
 const oxp_method oxp_method_ablationcam = {

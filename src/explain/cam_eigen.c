@@ -144,12 +144,14 @@ static oxp_status plan_product(oxp_task *t)
 static const oxp_param_info params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
 };
 
 static const oxp_param_info kernel_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     {"kernel", "what stands for the inner product of two positions", OXP_PARAM_CHOICE, 0, 0,
      "sigmoid", "sigmoid,rbf,linear"},

@@ -63,22 +63,18 @@ static oxp_status plan_xgradcam(oxp_task *t)
 }
 
 static const oxp_param_info params[] = {
-    OXP_CAM_RELU("true"),
-    OXP_CAM_UPSAMPLE,
-    OXP_CAM_JOIN("mean"),
-    OXP_CAM_EIGEN,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT, OXP_CAM_JOIN("mean"), OXP_CAM_EIGEN,
 };
 
 static const oxp_param_info layercam_params[] = {
-    OXP_CAM_RELU("true"),
-    OXP_CAM_UPSAMPLE,
-    OXP_CAM_JOIN("tanh-max"),
-    OXP_CAM_EIGEN,
+    OXP_CAM_RELU("true"),     OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT,
+    OXP_CAM_JOIN("tanh-max"), OXP_CAM_EIGEN,
 };
 
 static const oxp_param_info xgradcam_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     OXP_CAM_EIGEN,
     {"variant", "the paper's weights, or pytorch-grad-cam's with 1e-7 below", OXP_PARAM_CHOICE, 0,

@@ -278,12 +278,13 @@ static oxp_status plan(oxp_task *t)
     }
 
 static const oxp_param_info score_params[] = {
-    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_JOIN("mean"), TOP, VARIANT,
+    OXP_CAM_RELU("true"), OXP_CAM_UPSAMPLE, OXP_CAM_AUGMENT, OXP_CAM_JOIN("mean"), TOP, VARIANT,
 };
 
 static const oxp_param_info smooth_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     TOP,
     VARIANT,
@@ -296,6 +297,7 @@ static const oxp_param_info smooth_params[] = {
 static const oxp_param_info integrated_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     TOP,
     VARIANT,

@@ -135,6 +135,7 @@ static oxp_status finish_random(oxp_finish *f)
 static const oxp_param_info fem_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     {"k", "how many standard deviations above its channel's mean a position counts from",
      OXP_PARAM_FLOAT, -1e6, 1e6, "2", NULL},
@@ -143,12 +144,14 @@ static const oxp_param_info fem_params[] = {
 static const oxp_param_info cam_params[] = {
     OXP_CAM_RELU("false"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
 };
 
 static const oxp_param_info random_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     {"seed", "of the random numbers", OXP_PARAM_INT, 0, 9007199254740992.0, "0", NULL},
 };

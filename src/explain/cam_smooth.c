@@ -153,6 +153,7 @@ static oxp_status finish(oxp_finish *f)
 static const oxp_param_info params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     {"samples", "noisy copies", OXP_PARAM_INT, 1, 1000000, "25", NULL},
     {"level", "standard deviation of the noise, relative to max - min of each input",

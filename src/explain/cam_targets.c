@@ -136,6 +136,7 @@ static oxp_status plan_shapley(oxp_task *t)
 static const oxp_param_info finer_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     OXP_CAM_EIGEN,
     {"alpha", "how much of the other classes' scores is taken away", OXP_PARAM_FLOAT, 0, 1e6, "1",
@@ -147,6 +148,7 @@ static const oxp_param_info finer_params[] = {
 static const oxp_param_info shapley_params[] = {
     OXP_CAM_RELU("true"),
     OXP_CAM_UPSAMPLE,
+    OXP_CAM_AUGMENT,
     OXP_CAM_JOIN("mean"),
     OXP_CAM_EIGEN,
     {"score", "what is differentiated: the target's logit plus its log-softmax, or the logit alone",

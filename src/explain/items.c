@@ -137,6 +137,10 @@ static oxp_status resolve(oxp_ctx *ctx, const oxp_session *s, oxp_items *items, 
     oxp_drive *d = &items->drive;
     const double *row = items->top_rows + item * (size_t)core->classes.count;
     oxp_side *side = &d->side[item];
+    if (items->sides) {
+        *side = items->sides[item];
+        return OXP_OK;
+    }
     for (int64_t i = 0; i < core->classes.count; i++)
         OXP_FAIL_IF(ctx, isnan(row[i]), OXP_EINVAL,
                     "the model's score %lld of item %zu is NaN: the input or a weight is not a "

@@ -21,8 +21,7 @@ static oxp_shape raw_shape(const oxp_core_out *out, size_t n, bool shared)
     return shared && n == 1 ? out->row : s;
 }
 
-/* The resolution that layers are enlarged to: that of the first input with positions. */
-static int input_grid(const oxp_core *core, int64_t dims[3])
+int oxp_input_grid(const oxp_core *core, int64_t dims[3])
 {
     for (size_t f = 0; f < core->n_feeds; f++) {
         const oxp_roles *r = &core->feeds[f].roles;
@@ -32,14 +31,17 @@ static int input_grid(const oxp_core *core, int64_t dims[3])
     return 0;
 }
 
-/* Runs the method's host work on every row of output o; `made` becomes what is shown instead. */
-static oxp_status finish_rows(oxp_ctx *ctx, const oxp_session *s, const oxp_items *items, size_t o,
-                              oxp_core_out *made, const double **rows)
+oxp_status oxp_items_finish(oxp_ctx *ctx, const oxp_session *s, const oxp_items *items, size_t o,
+                            oxp_finished *out)
 {
     const oxp_params *p = &s->params;
     const oxp_method *kind = p->inner ? p->inner : p->method;
-    *made = s->core->outs[o];
-    *rows = items->drive.out[o];
+    oxp_core_out *made = &out->out;
+    if (items->finished) {
+        *out = items->finished[o];
+        return OXP_OK;
+    }
+    *out = (oxp_finished){s->core->outs[o], items->drive.out[o]};
     if (!kind->finish || made->output == SIZE_MAX) return OXP_OK;
     double *all = NULL;
     const size_t n = items->drive.n_items, in_count = (size_t)made->count;
@@ -55,18 +57,18 @@ static oxp_status finish_rows(oxp_ctx *ctx, const oxp_session *s, const oxp_item
         OXP_NOMEM_IF(ctx, all);
         memcpy(all + i * (size_t)made->count, f.out, (size_t)made->count * sizeof(double));
     }
-    *rows = all;
+    out->rows = all;
     return OXP_OK;
 }
 
 static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
                            size_t o, oxp_attributed *map)
 {
-    oxp_core_out made;
-    const oxp_core_out *out = &made;
+    oxp_finished made;
+    const oxp_core_out *out = &made.out;
     const oxp_drive *d = &items->drive;
-    const double *rows;
-    OXP_TRY(finish_rows(ctx, s, items, o, &made, &rows));
+    OXP_TRY(oxp_items_finish(ctx, s, items, o, &made));
+    const double *rows = made.rows;
     const size_t total = d->n_items * (size_t)out->count;
     for (size_t i = 0; i < total; i++)
         OXP_FAIL_IF(ctx, !isfinite(rows[i]), OXP_EINVAL, "the attribution of '%s' is not finite%s",
@@ -80,7 +82,7 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
         shared = shared || (s->core->feeds[f].out == (int)o && s->core->feeds[f].shared);
     const oxp_shape shape = raw_shape(out, d->n_items, shared);
     int64_t dims[3];
-    const int n_dims = input_grid(s->core, dims);
+    const int n_dims = oxp_input_grid(s->core, dims);
     oxp_reduced reduced;
     OXP_TRY(oxp_reduce_map(ctx, ctx->scratch, &s->params, out, rows, d->n_items, dims, n_dims,
                            &reduced));

@@ -399,6 +399,7 @@ oxp_status oxp_session_explain(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena,
     items.drive.target = &target;
     items.drive.contrast = &contrast;
     OXP_TRY(oxp_items_run(ctx, s, &items));
+    OXP_TRY(oxp_items_augment(ctx, s, inputs, &items));
     OXP_TRY(oxp_result_make(ctx, s, arena, &items, out));
     out->passes = s->core->passes - before;
     out->seconds = now() - start;
@@ -432,7 +433,8 @@ static oxp_status rehearse(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *input
     OXP_TRY(oxp_items_make(ctx, s, ctx->scratch, inputs, n_items, &items));
     items.drive.target = &target;
     items.drive.contrast = &contrast;
-    return oxp_items_run(ctx, s, &items);
+    OXP_TRY(oxp_items_run(ctx, s, &items));
+    return oxp_items_augment(ctx, s, inputs, &items);
 }
 
 /* The method drives, its passes are counted instead of run; after a second the rest is inferred

@@ -28,14 +28,32 @@ typedef struct oxp_items {
     oxp_drive drive;
     const char *warning;          /* of the drive, or NULL */
     double *top_rows, *prob_rows; /* [n][classes.count] target and probability tensor rows */
-    double *expected; /* [n] what attributions should add up to, NaN: nothing in particular */
+    double *expected;      /* [n] what attributions should add up to, NaN: nothing in particular */
+    const oxp_side *sides; /* [n] what is explained; NULL: to be found from the scores */
+    /* [n_out] instead of what the drive left and `finish` made of it; NULL: not */
+    struct oxp_finished *finished;
 } oxp_items;
+
+/* An output after the method's host work. */
+typedef struct oxp_finished {
+    oxp_core_out out; /* with the shape that is shown */
+    double *rows;     /* [n][out.count] */
+} oxp_finished;
 
 oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_tensor *inputs,
                           size_t n_items, oxp_items *items);
 /* Forward pass over all items: scores, probabilities, targets. One-pass methods run their
  * backward half at once. */
 oxp_status oxp_items_run(oxp_ctx *ctx, oxp_session *s, oxp_items *items);
+/* Runs the method's host work on every row of output o; in ctx->scratch. */
+oxp_status oxp_items_finish(oxp_ctx *ctx, const oxp_session *s, const oxp_items *items, size_t o,
+                            oxp_finished *out);
+/* The resolution that layers are enlarged to: that of the first input with positions. */
+int oxp_input_grid(const oxp_core *core, int64_t dims[3]);
+/* After oxp_items_run: averages over changed copies of the inputs, if the parameter "augment" says so
+ * (augment.c). */
+oxp_status oxp_items_augment(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                             oxp_items *items);
 oxp_status oxp_result_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const oxp_items *items,
                            oxp_explanation *out);
 
