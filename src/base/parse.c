@@ -67,3 +67,25 @@ bool oxp_parse_double(const char *text, double *out)
     *out = value;
     return true;
 }
+
+/* After a mismatch the last * takes one character more: linear in memory, no recursion. */
+bool oxp_glob(const char *pattern, const char *text)
+{
+    const char *star = NULL, *from = text;
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            from = text;
+        } else if (*pattern == *text || *pattern == '?') {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*') pattern++;
+    return *pattern == '\0';
+}

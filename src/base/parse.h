@@ -12,4 +12,7 @@ bool oxp_parse_i64(const char *text, int64_t *out);
  * False for anything else (hexadecimal, inf, nan) and for numbers too large for a double. */
 bool oxp_parse_double(const char *text, double *out);
 
+/* Does all of `text` fit the pattern, in which * stands for any text and ? for one character? */
+bool oxp_glob(const char *pattern, const char *text);
+
 #endif

@@ -109,7 +109,7 @@ static oxp_status warn(oxp_compile *s)
                       "warning: a path from the input goes through a step function (rounding, "
                       "sign), whose derivative is zero: its influence is not in the map");
     const bool guided = kind == &oxp_method_guided_backprop || kind == &oxp_method_deconvnet ||
-                        kind == &oxp_method_guided_grad_cam;
+                        kind == &oxp_method_beta_smooth || kind == &oxp_method_guided_grad_cam;
     if (guided && !core->only_scores && core->n_touched == 0)
         oxp_core_note(
             core, "warning: the model has no rectifier on the path: this is the plain gradient");

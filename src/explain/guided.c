@@ -1,7 +1,9 @@
-/* guided.c - guided backpropagation and deconvnet: the gradient with another rule at rectifiers.
+/* guided.c - guided backpropagation, deconvnet and smoothed rectifiers: the gradient with another rule at
+ * rectifiers.
  *
- *   guided     dx = max(dy, 0) . f'(x) . 1[x > t]   (Springenberg et al. 2015)
- *   deconvnet  dx = max(dy, 0)                      (Zeiler, Fergus 2014)
+ *   guided       dx = max(dy, 0) . f'(x) . 1[x > t]   (Springenberg et al. 2015)
+ *   deconvnet    dx = max(dy, 0)                      (Zeiler, Fergus 2014)
+ *   beta-smooth  dx = dy . sigmoid(beta x), at Relu and Max(x, 0) only   (Dombrowski et al. 2019)
  *
  * Deconvnet ignores the forward mask. Rectifiers are the activations that let positive inputs
  * through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, Celu, Selu, GELU, SiLU,
@@ -101,6 +103,43 @@ static oxp_status plan_deconvnet(oxp_task *t)
     return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
 }
 
+oxp_val oxp_b_beta_smooth(oxp_build *b, oxp_val x, oxp_val dy, double beta)
+{
+    const oxp_val steep = oxp_b_mul(b, x, oxp_b_scalar(b, beta));
+    return oxp_b_mul(b, dy, oxp_b_unary(b, &oxp_op_Sigmoid, steep));
+}
+
+static bool is_relu(const oxp_rule_context *rc)
+{
+    double alpha, beta;
+    return oxp_node_fn(rc->node, &alpha, &beta) == OXP_FN_RELU ||
+           max_with_zero(rc->b->g, rc->node) >= 0;
+}
+
+static oxp_status apply_beta_smooth(oxp_rule_context *rc)
+{
+    const int max_k = max_with_zero(rc->b->g, rc->node);
+    const uint32_t k = max_k < 0 ? 0 : (uint32_t)max_k;
+    const double *beta = rc->params;
+    rc->grad->dx[k] = oxp_b_beta_smooth(rc->b, rc->node->in[k], rc->grad->dy[0], *beta);
+    return rc->b->status;
+}
+
+static oxp_status plan_beta_smooth(oxp_task *t)
+{
+    const double beta = oxp_param_number(t->params, "beta");
+    const oxp_rule rule = {"beta-smooth", is_relu, apply_beta_smooth};
+    const oxp_rule_set set = {&rule, 1, &beta, NULL};
+    return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
+}
+
+static const oxp_param_info smooth_params[] = {
+    {"beta", "sharpness: large values come near the gradient", OXP_PARAM_FLOAT, 0, 1e6, "10", NULL},
+    {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
+    {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max",
+     "max,sum,mean,l1,l2,none"},
+};
+
 static const oxp_param_info params[] = {
     {"abs", "take magnitudes before reducing channels", OXP_PARAM_BOOL, 0, 1, "true", NULL},
     {"channels", "how channels become one map", OXP_PARAM_CHOICE, 0, 0, "max",
@@ -141,4 +180,22 @@ const oxp_method oxp_method_deconvnet = {
     .channels = OXP_CHANNELS_MAX,
     .features = OXP_CHANNELS_L2,
     .plan = plan_deconvnet,
+};
+
+const oxp_method oxp_method_beta_smooth = {
+    .info = {.name = "beta-smooth",
+             .title = "Gradient with smooth rectifiers",
+             .param_count = OXP_COUNT(smooth_params),
+             .sentence = "The gradient as if every rectifier were rounded off at zero: harder to "
+                         "manipulate, less noisy.",
+             .definition = "the gradient with dx = dy . sigmoid(beta x) at every Relu",
+             .paper = "Dombrowski et al. 2019, arXiv:1906.07983",
+             .equals = "Zennit BetaSmooth",
+             .cost = "1 forward, 1 backward",
+             .weakness = "explains a smoother model than the one that answered; other activations "
+                         "keep their own derivative"},
+    .params = smooth_params,
+    .channels = OXP_CHANNELS_MAX,
+    .features = OXP_CHANNELS_L2,
+    .plan = plan_beta_smooth,
 };

@@ -11,8 +11,10 @@
  *
  * Batch norms are merged into convolutions first, in both executors. */
 #include "explain/lrp.h"
+#include "explain/linear.h"
 
 #include "base/parse.h"
+#include "base/strmap.h"
 #include <string.h>
 
 #define RULES "zero,epsilon,norm,gamma,zplus,alpha-beta,zbox,w2,flat,pass"
@@ -48,12 +50,37 @@ static const oxp_rule layer_rules[OXP_LRP_KINDS] = {
     {"flat", is_flat, oxp_lrp_apply_layer},   {"pass", is_pass, oxp_lrp_apply_layer},
 };
 
+/* A name that fits no layer is a mistake. */
+static oxp_status check_names(oxp_task *t, const oxp_lrp *lrp)
+{
+    const oxp_graph *g = t->b->g;
+    const char **layers = OXP_NEW(t->ctx->scratch, const char *, g->n_nodes + 1);
+    OXP_NOMEM_IF(t->ctx, layers);
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        if (oxp_linear_is(g, g->nodes[i])) layers[n++] = g->nodes[i]->origin;
+    for (size_t k = 0; k < lrp->n_named; k++) {
+        bool found = false;
+        for (size_t i = 0; i < g->n_nodes && !found; i++)
+            found = oxp_linear_is(g, g->nodes[i]) &&
+                    oxp_lrp_is_called(lrp, g, g->nodes[i], lrp->named[k].pattern);
+        const int near = oxp_nearest_name(lrp->named[k].pattern, layers, n);
+        OXP_FAIL_IF(t->ctx, !found, OXP_EINVAL,
+                    "lrp: no layer with weights is called '%s'%s%s%s: names are those of nodes or "
+                    "of their outputs",
+                    lrp->named[k].pattern, near >= 0 ? "; did you mean '" : "",
+                    near >= 0 ? layers[near] : "", near >= 0 ? "'" : "");
+    }
+    return OXP_OK;
+}
+
 static oxp_status propagate(oxp_task *t, oxp_lrp *lrp, oxp_val start)
 {
     oxp_rule rules[OXP_LRP_KINDS + OXP_LRP_BLOCKS];
     memcpy(rules, layer_rules, sizeof layer_rules);
     memcpy(rules + OXP_LRP_KINDS, oxp_lrp_blocks, sizeof oxp_lrp_blocks);
     OXP_TRY(oxp_lrp_find_biases(t, lrp));
+    OXP_TRY(check_names(t, lrp));
     const oxp_rule_set set = {rules, OXP_COUNT(rules), lrp, NULL};
     t->expected = start;
     return oxp_task_backward(t, &set, start, t->out);
@@ -145,6 +172,33 @@ static oxp_status choose_rules(oxp_task *t, oxp_lrp *lrp)
     return override(t, "first", &lrp->first_dense);
 }
 
+/* "conv1=zbox;features.*=gamma(0.1)": a rule by the name of the layer, of its node or of its output. */
+static oxp_status read_names(oxp_task *t, oxp_lrp *lrp)
+{
+    char *text = oxp_arena_strdup(t->ctx->scratch, oxp_param_text(t->params, "names"));
+    OXP_NOMEM_IF(t->ctx, text);
+    size_t n = 1;
+    for (const char *c = text; *c; c++) n += *c == ';';
+    oxp_lrp_named *named = OXP_NEW(t->ctx->scratch, oxp_lrp_named, n);
+    OXP_NOMEM_IF(t->ctx, named);
+    lrp->named = named;
+    for (char *next; text && *text; text = next) {
+        next = strchr(text, ';');
+        if (next) *next++ = '\0';
+        char *equals = strrchr(text, '=');
+        oxp_lrp_named *to = &named[lrp->n_named++];
+        OXP_FAIL_IF(
+            t->ctx, !equals || equals == text || !parse_rule(t->params, equals + 1, &to->rule),
+            OXP_EINVAL,
+            "lrp: names is a list like 'conv1=zbox;features.*=gamma(0.1)' with rules from " RULES
+            ", found '%s'",
+            text);
+        *equals = '\0';
+        to->pattern = text;
+    }
+    return OXP_OK;
+}
+
 static oxp_lrp common(const oxp_task *t)
 {
     const oxp_params *p = t->params;
@@ -164,7 +218,11 @@ static oxp_status plan_lrp(oxp_task *t)
     oxp_lrp lrp = common(t);
     lrp.zero_bias = oxp_param_is(t->params, "bias", "zero");
     lrp.captum = oxp_param_is(t->params, "variant", "captum");
+    lrp.beta_smooth = oxp_param_is(t->params, "relu", "beta-smooth")
+                          ? oxp_param_number(t->params, "beta-smooth")
+                          : 0.0;
     OXP_TRY(choose_rules(t, &lrp));
+    OXP_TRY(read_names(t, &lrp));
     return propagate(t, &lrp, oxp_b_mul(t->b, t->seed, t->target));
 }
 
@@ -210,6 +268,13 @@ static const oxp_param_info lrp_params[] = {
      "", NULL},
     {"dense", "the rule of dense layers, e.g. epsilon(1e-3); empty: likewise", OXP_PARAM_TEXT, 0, 0,
      "", NULL},
+    {"names",
+     "rules by the name of a layer, first of all: NAME=RULE;..., * for any text, e.g. "
+     "conv1=zbox;features.*=gamma(0.1)",
+     OXP_PARAM_TEXT, 0, 0, "", NULL},
+    {"relu", "at Relu: pass relevance on, or R sigmoid(beta x)", OXP_PARAM_CHOICE, 0, 0, "pass",
+     "pass,beta-smooth"},
+    {"beta-smooth", "beta of relu=beta-smooth", OXP_PARAM_FLOAT, 0, 1e6, "10", NULL},
     {"epsilon", "the epsilon rule's stabiliser", OXP_PARAM_FLOAT, 0, 1e6, "1e-6", NULL},
     {"gamma", "how much the gamma rule favours positive contributions", OXP_PARAM_FLOAT, 0, 1e6,
      "0.25", NULL},

@@ -30,6 +30,12 @@ typedef struct oxp_lrp_rule {
     double a, b; /* epsilon; gamma; alpha and beta */
 } oxp_lrp_rule;
 
+/* The rule of the layers whose node or output is called so. */
+typedef struct oxp_lrp_named {
+    const char *pattern;
+    oxp_lrp_rule rule;
+} oxp_lrp_named;
+
 typedef enum oxp_lrp_attention {
     OXP_LRP_ATTNLRP, /* both factors of a product share its relevance */
     OXP_LRP_CP,      /* attention weights and gates are constants */
@@ -39,7 +45,10 @@ typedef enum oxp_lrp_attention {
 typedef struct oxp_lrp {
     const char *method;
     oxp_lrp_rule first_conv, first_dense, conv, dense;
+    const oxp_lrp_named *named; /* before all others, the first that fits */
+    size_t n_named;
     double stabiliser;
+    double beta_smooth;     /* Relu: R sigmoid(beta x); 0: R */
     bool zero_bias;         /* biases take no part in denominators */
     bool captum;            /* gamma and alpha-beta in Captum's simple form */
     const char *low, *high; /* of zbox: "auto", a number, or one per channel */
@@ -53,12 +62,15 @@ typedef struct oxp_lrp {
 
 /* Finds the biases that are added by Add nodes after a product with constant weights. */
 oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp);
+/* Is the layer's node or its output, with or without the bias behind it, called like this? */
+bool oxp_lrp_is_called(const oxp_lrp *lrp, const oxp_graph *g, const oxp_node *node,
+                       const char *pattern);
 /* The rule of this node, NULL when it is not a layer with constant weights. */
 const oxp_lrp_rule *oxp_lrp_rule_of(const oxp_rule_context *rc);
 oxp_status oxp_lrp_apply_layer(oxp_rule_context *rc);
 
 /* Rules for what has no weights of its own, in the order to try. */
-#define OXP_LRP_BLOCKS 10
+#define OXP_LRP_BLOCKS 11
 extern const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS];
 
 /* R / (z + epsilon sign z), sign(0) = +1; epsilon 0: nothing where z is 0. */

@@ -1,7 +1,7 @@
 /* lrp_blocks.c - relevance through everything that has no constant weights of its own.
  *
  *   sums, means, scaling    R_x = x . J' (R / stab(z))                     (Zennit's Norm)
- *   activations             R_x = R
+ *   activations             R_x = R; Relu with beta-smooth: R sigmoid(beta x)
  *   movement, max, choice   R_x = J' R
  *   products z = a b        AttnLRP: R_a = a . (dz/da)' (R / stab(2 z)), R_b likewise
  *                           CP-LRP: a gate or attention weights b: R_a = a . (dz/da)' (R / stab(z))
@@ -322,6 +322,19 @@ static oxp_status apply_pass(oxp_rule_context *rc)
     return OXP_OK;
 }
 
+static bool is_smoothed(const oxp_rule_context *rc)
+{
+    double alpha, beta;
+    return options(rc)->beta_smooth > 0.0 && oxp_node_fn(rc->node, &alpha, &beta) == OXP_FN_RELU;
+}
+
+static oxp_status apply_smooth(oxp_rule_context *rc)
+{
+    rc->grad->dx[0] =
+        oxp_b_beta_smooth(rc->b, rc->node->in[0], rc->grad->dy[0], options(rc)->beta_smooth);
+    return rc->b->status;
+}
+
 /* Selecting and moving: the gradient is the rule. */
 static bool is_transparent(const oxp_rule_context *rc)
 {
@@ -358,6 +371,7 @@ const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS] = {
     {"pass", is_scaling, apply_pass},
     {"product", is_product, apply_product},
     {"norm", is_linear, apply_linear},
+    {"beta-smooth", is_smoothed, apply_smooth},
     {"pass", is_activation, apply_pass},
     {"gradient", is_transparent, apply_gradient},
     {"refused", is_anything, apply_refusal},

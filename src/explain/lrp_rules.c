@@ -327,10 +327,27 @@ oxp_status oxp_lrp_find_biases(const oxp_task *t, oxp_lrp *lrp)
     return OXP_OK;
 }
 
+static bool value_is_called(const oxp_graph *g, oxp_val v, const char *pattern)
+{
+    const char *name = v == OXP_NO_VAL ? NULL : oxp_value_of(g, v)->name;
+    return name && oxp_glob(pattern, name);
+}
+
+bool oxp_lrp_is_called(const oxp_lrp *lrp, const oxp_graph *g, const oxp_node *node,
+                       const char *pattern)
+{
+    const oxp_val out = node->out[0];
+    return (node->origin && oxp_glob(pattern, node->origin)) || value_is_called(g, out, pattern) ||
+           (out < lrp->n_values && value_is_called(g, lrp->sum_of[out], pattern));
+}
+
 const oxp_lrp_rule *oxp_lrp_rule_of(const oxp_rule_context *rc)
 {
     const oxp_lrp *lrp = rc->params;
     if (!oxp_linear_is(rc->b->g, rc->node)) return NULL;
+    for (size_t i = 0; i < lrp->n_named; i++)
+        if (oxp_lrp_is_called(lrp, rc->b->g, rc->node, lrp->named[i].pattern))
+            return &lrp->named[i].rule;
     if (oxp_op_is_conv(rc->node->op)) return rc->first_layer ? &lrp->first_conv : &lrp->conv;
     return rc->first_layer ? &lrp->first_dense : &lrp->dense;
 }

@@ -163,6 +163,9 @@ struct oxp_task {
 oxp_status oxp_task_backward(oxp_task *t, const oxp_rule_set *rules, oxp_val seed,
                              oxp_val *adjoint);
 
+/* dy sigmoid(beta x): the derivative of a softplus of this sharpness in place of Relu's */
+oxp_val oxp_b_beta_smooth(oxp_build *b, oxp_val x, oxp_val dy, double beta);
+
 /* Plans used by several methods. */
 oxp_status oxp_plan_gradient(oxp_task *t);         /* out = dY/dat */
 oxp_status oxp_plan_input_x_gradient(oxp_task *t); /* out = at . dY/dat */

@@ -156,6 +156,33 @@ static void test_parse_i64(void **state)
     assert_int_equal(v, 5);
 }
 
+static void test_glob(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool fits;
+    } cases[] = {
+        {"", "", true},
+        {"", "a", false},
+        {"*", "", true},
+        {"conv1", "conv1", true},
+        {"conv1", "conv10", false},
+        {"conv?", "conv1", true},
+        {"conv?", "conv", false},
+        {"features.*", "features.0.conv", true},
+        {"*.conv", "features.0.conv", true},
+        {"*.conv", "features.0.conv2", false},
+        {"a*b*c", "aXbYbZc", true},
+        {"a*b*c", "aXcYb", false},
+        {"**x**", "x", true},
+        {"*ab", "aab", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < OXP_COUNT(cases); i++)
+        if (oxp_glob(cases[i].pattern, cases[i].text) != cases[i].fits)
+            fail_msg("'%s' against '%s'", cases[i].pattern, cases[i].text);
+}
+
 static void test_parse_double(void **state)
 {
     (void)state;
@@ -192,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_nearest_name),
         cmocka_unit_test(test_parse_i64),
         cmocka_unit_test(test_parse_double),
+        cmocka_unit_test(test_glob),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
