@@ -112,6 +112,7 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
                      .out_count = out_count,
                      .out_shape = out_shape,
                      .out_roles = out_roles,
+                     .arena = arena,
                      .warning = &items->warning};
     d->side = OXP_NEW(arena, oxp_side, n_items);
     d->score = OXP_NEW(arena, double, n_items);

@@ -75,6 +75,21 @@ static oxp_status copy_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_core_out *
     return OXP_OK;
 }
 
+/* One of the maps that lie along the first axis of a row. */
+static oxp_status pick_rows(oxp_ctx *ctx, oxp_arena *arena, const oxp_core_out *out, int64_t which,
+                            const double *raw, size_t n, oxp_reduced *r)
+{
+    const size_t maps = (size_t)out->row.dim[0], cells = (size_t)out->count / (maps ? maps : 1);
+    r->shape = (oxp_shape){.rank = out->row.rank, .dim = {(int64_t)n}};
+    memcpy(r->shape.dim + 1, out->row.dim + 1, (size_t)(out->row.rank - 1) * sizeof(int64_t));
+    r->data = oxp_arena_alloc(arena, n * cells + 1, sizeof(double));
+    OXP_NOMEM_IF(ctx, r->data);
+    for (size_t i = 0; i < n; i++)
+        memcpy(r->data + i * cells, raw + (i * maps + (size_t)which) * cells,
+               cells * sizeof(double));
+    return OXP_OK;
+}
+
 /* A layer's map: tokens unfold to their grid, then every row is enlarged. */
 static oxp_status enlarge(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *params,
                           const oxp_core_out *out, size_t n, const int64_t *dims, int n_dims,
@@ -123,7 +138,11 @@ oxp_status oxp_reduce_map(oxp_ctx *ctx, oxp_arena *arena, const oxp_params *para
     const bool layered = (kind->flags & OXP_METHOD_LAYER) != 0;
     if (layered && !oxp_param_known(&(oxp_params){.method = kind}, "channels")) {
         reduced->is_signed = oxp_param_known(params, "relu") && !oxp_param_bool(params, "relu");
-        OXP_TRY(copy_rows(ctx, arena, out, false, raw, n, reduced));
+        if (oxp_param_known(params, "component"))
+            OXP_TRY(
+                pick_rows(ctx, arena, out, oxp_param_int(params, "component"), raw, n, reduced));
+        else
+            OXP_TRY(copy_rows(ctx, arena, out, false, raw, n, reduced));
         return enlarge(ctx, arena, params, out, n, target_dims, n_dims, reduced);
     }
     const oxp_channels how = reduction_of(params, &out->roles);

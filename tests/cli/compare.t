@@ -8,6 +8,7 @@ $ grep -v '^warning' err
 x.npy: array (1,1,4,4) float32, taken as it is
 no Softmax or Sigmoid found: the model's output is taken as the score
 * methods of many passes: * in all, * GFLOP; cheapest first, and Ctrl-C leaves out the rest
+concepts by their score for the target: *
 the model ends in scores: probabilities are their Softmax
 cam does not apply: cam needs a layer that is averaged over positions *
 attention, attention-grad-cam, attention-rollout, *tmme*legrad* do not apply: the model has no attention *
@@ -32,6 +33,7 @@ scorecam 3
 ss-cam 71
 is-cam 21
 ablationcam 3
+feature-factorization 3
 integrated-gradients 52
 guided-ig 201
 blur-ig 101

@@ -25,11 +25,9 @@ static bool is_exempt(const exception *list, size_t n, const oxp_method *m)
 /* Small numbers of samples and steps; signed maps of layers. */
 static void fill_ask(const oxp_method *m, test_ask *ask)
 {
-    static const char *const settings[][2] = {{"samples", "samples=3"},
-                                              {"steps", "steps=9"},
-                                              {"relu", "relu=false"},
-                                              {"side", "side=24"},
-                                              {"epsilon", "epsilon=0.1"}};
+    static const char *const settings[][2] = {
+        {"samples", "samples=3"}, {"steps", "steps=9"},       {"relu", "relu=false"},
+        {"side", "side=24"},      {"epsilon", "epsilon=0.1"}, {"components", "components=1"}};
     size_t n = 0;
     ask->method = m->info.name;
     for (size_t i = 0; i < OXP_COUNT(settings); i++)
@@ -211,6 +209,7 @@ static const exception classless[] = {
     {"kpca-cam", "likewise"},
     {"fem", "likewise"},
     {"random-cam", "random weights"},
+    {"feature-factorization", "of activations: the class orders the concepts"},
     {"attention", "of activations alone"},
     {"attention-rollout", "likewise"},
     {"value-zeroing", "likewise"},

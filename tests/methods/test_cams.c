@@ -246,6 +246,8 @@ static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_
         ask.params[n++] = m == &oxp_method_smooth_grad_cam_pp ? "variant=torchcam" : "variant=pgc";
     if (oxp_param_known(&declared, "steps")) ask.params[n++] = "steps=2";
     if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=2";
+    /* several compete for what neither needs: rounding decides */
+    if (oxp_param_known(&declared, "components")) ask.params[n++] = "components=1";
     const oxp_tensor two = item_of(x, 0, 2);
     const oxp_explanation e = test_explain(t, &ask, &two, 1);
     snprintf(what, sizeof what, "%s of %zu axes", m->info.name, axes);

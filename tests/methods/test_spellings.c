@@ -52,8 +52,10 @@ static bool try_explain(spelling *s, const oxp_method *m, bool fused, oxp_explan
      * to be near zero. */
     const char *given[4];
     if (m == &oxp_method_lrp) given[set.n_params++] = "epsilon=0.1";
-    static const char *const fewer[][2] = {
-        {"samples", "samples=2"}, {"steps", "steps=9"}, {"side", "side=24"}};
+    static const char *const fewer[][2] = {{"samples", "samples=2"},
+                                           {"steps", "steps=9"},
+                                           {"side", "side=24"},
+                                           {"components", "components=1"}};
     for (size_t i = 0; i < OXP_COUNT(fewer); i++)
         if (oxp_param_known(&(oxp_params){.method = m}, fewer[i][0]))
             given[set.n_params++] = fewer[i][1];
