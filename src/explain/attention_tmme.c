@@ -68,6 +68,24 @@ static bool is_plain_chain(const flow *f)
     return true;
 }
 
+/* Scores are queries times keys; keys times queries, transposed afterwards, would be read the wrong way. */
+static oxp_status check_sides(const flow *f, const oxp_sequences *axes)
+{
+    const oxp_graph *g = f->t->b->g;
+    for (size_t l = 0; l < f->n; l++) {
+        const oxp_val keys = f->scores[l]->in[1];
+        const int columns = oxp_shape_at(g, keys)->rank - 1,
+                  rank = oxp_shape_at(g, f->t->at[l])->rank;
+        OXP_FAIL_IF(f->t->ctx,
+                    oxp_sequence_of(axes, keys, columns) !=
+                        oxp_sequence_of(axes, f->t->at[l], rank - 1),
+                    OXP_EUNSUPPORTED,
+                    "tmme cannot tell queries from keys in '%s': name other maps with --layer",
+                    name_of(f, l));
+    }
+    return OXP_OK;
+}
+
 static oxp_status name_sequences(flow *f)
 {
     const oxp_graph *g = f->t->b->g;
@@ -81,17 +99,18 @@ static oxp_status name_sequences(flow *f)
         f->query[l] = number_of(known, &f->n_seq, oxp_sequence_of(axes, map, rank - 2));
         f->key[l] = number_of(known, &f->n_seq, oxp_sequence_of(axes, map, rank - 1));
     }
-    if (!is_plain_chain(f)) return OXP_OK;
+    if (!is_plain_chain(f)) return check_sides(f, axes);
     for (size_t l = 0; l < f->n; l++) f->query[l] = f->key[l] = 0;
     f->n_seq = 1;
     return OXP_OK;
 }
 
-/* The map that made the tokens of a sequence which map l reads; NONE: they come from no attention. */
-static size_t made_by(const flow *f, size_t l, size_t sequence)
+/* The map that made the tokens of a sequence which are an operand of map l's scores; NONE: they come from no
+ * attention. */
+static size_t made_by(const flow *f, size_t l, size_t sequence, uint32_t operand)
 {
     for (size_t m = l; m-- > 0;)
-        if (f->query[m] == sequence && f->after[m][f->t->at[l]]) return m;
+        if (f->query[m] == sequence && f->after[m][f->scores[l]->in[operand]]) return m;
     return NONE;
 }
 
@@ -160,8 +179,8 @@ static oxp_status make_flow(oxp_task *t, flow *f)
     OXP_NOMEM_IF(t->ctx, f->block);
     for (size_t s = 0; s < f->n_seq; s++) f->last[s] = NONE;
     for (size_t l = 0; l < n; l++) {
-        f->query_map[l] = made_by(f, l, f->query[l]);
-        f->key_map[l] = made_by(f, l, f->key[l]);
+        f->query_map[l] = made_by(f, l, f->query[l], 0);
+        f->key_map[l] = made_by(f, l, f->key[l], 1);
         OXP_TRY(check_new(f, l, f->query_map[l], 0));
         OXP_TRY(check_new(f, l, f->key_map[l], 1));
         f->last[f->query[l]] = l;

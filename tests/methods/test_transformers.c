@@ -54,6 +54,37 @@ static const char decoder[] =
                       "%row = Reshape(%all) {shape=[1,1]}\n%minus = Neg(%row)\n"
                       "%logits \"logits\" = Concat(%row, %minus) {axis=1}\noutput %logits\n";
 
+/* two encoders side by side, both read */
+static const char twins[] = "input %x:f32(1,1,2,2) \"text\"\ninput %y:f32(1,1,2,2) \"image\"\n" MAP(
+    "tt", "x", "x", "2", "2", "[.2,.6,.4,.4]") BEHIND("x1", "x", "tt") MAP("ii", "y", "y", "2", "2",
+                                                                           "[.4,.4,.8,.2]")
+    BEHIND("y1", "y",
+           "ii") "%read1 = ReduceSum(%x1) {axes=[1,2,3] keepdims=0}\n%none1 = Mul(%read1, 0.0)\n"
+                 "%read2 = ReduceSum(%y1) {axes=[1,2,3] keepdims=0}\n%none2 = Mul(%read2, 0.0)\n"
+                 "%part1 = Add(%sum_tt, %sum_ii)\n%part2 = Add(%part1, %none1)\n%all = Add(%part2, "
+                 "%none2)\n"
+                 "%row = Reshape(%all) {shape=[1,1]}\n%minus = Neg(%row)\n"
+                 "%logits \"logits\" = Concat(%row, %minus) {axis=1}\noutput %logits\n";
+
+/* the second attention looks at what the first made, joined with the tokens */
+static const char joined[] =
+    "input %x:f32(1,3,3) \"x\"\n%s = MatMul(%x, %x)\n%a \"a\" = Softmax(%s) {axis=-1}\n"
+    "%c = MatMul(%a, %x)\n%j = Concat(%c, %x) {axis=1}\n%k = Transpose(%j) {perm=[0,2,1]}\n"
+    "%s2 = MatMul(%x, %k)\n%b \"b\" = Softmax(%s2) {axis=-1}\n%d = MatMul(%b, %j)\n"
+    "%y = ReduceSum(%d) {axes=[1] keepdims=0}\noutput %y\n";
+
+static void joined_tokens_are_refused(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_text(joined);
+    const oxp_tensor x = test_array(t, 3, (const int64_t[]){1, 3, 3}, (const double[9]){1, 2, 3});
+    test_explain_fails(t, &(test_ask){.method = "tmme"}, &x, 1, OXP_EUNSUPPORTED);
+    if (!strstr(t->error.message, "from the attention 'a' to the keys of 'b'"))
+        fail_msg("%s", t->error.message);
+    test_explain(t, &(test_ask){.method = "tmme", .layers = {"a"}}, &x, 1);
+    test_net_close(t);
+}
+
 typedef struct hand_case {
     const char *what, *net;
     const char *params[4];
@@ -65,6 +96,7 @@ typedef struct hand_case {
 } hand_case;
 
 static const hand_case hand_cases[] = {
+    {"side by side", twins, {"query=0"}, {{"tt", {0, .3}, 2}, {"ii", {0, .2}, 2}}},
     {"both ways", both_ways, {"query=0"}, {{"tt", {0, .53775}, 2}, {"ii", {1.6225, 1.4275}, 2}}},
     {"both ways, own entries",
      both_ways,
@@ -255,7 +287,8 @@ static void dense_fused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand), cmocka_unit_test(one_block_by_hand),
-        cmocka_unit_test(dense_plain), cmocka_unit_test(dense_fused)};
+        cmocka_unit_test(by_hand), cmocka_unit_test(joined_tokens_are_refused),
+        cmocka_unit_test(one_block_by_hand), cmocka_unit_test(dense_plain),
+        cmocka_unit_test(dense_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
