@@ -404,6 +404,38 @@ static oxp_status mean_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
     return b->status;
 }
 
+/* ---- SwiGLU ---- */
+
+static oxp_status infer_swiglu(oxp_infer *inf)
+{
+    OXP_TRY(oxp_infer_float(inf, 0));
+    OXP_TRY(oxp_infer_float(inf, 1));
+    OXP_NODE_FAIL_IF(inf->ctx, inf->node,
+                     !oxp_shape_equal(oxp_infer_shape(inf, 0), oxp_infer_shape(inf, 1)), OXP_EINVAL,
+                     "expects inputs of one %s", "shape");
+    return oxp_infer_same(inf);
+}
+
+static oxp_status swiglu_ref(const oxp_call *call)
+{
+    const double alpha = oxp_attr_float(call->node, "alpha", 1.0);
+    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    for (int64_t i = 0; i < n; i++) {
+        const double a = call->in[0][i], b = call->in[1][i];
+        call->out[0][i] = a / (1.0 + exp(-alpha * a)) * b;
+    }
+    return OXP_OK;
+}
+
+/* a sigmoid(alpha a) b */
+static oxp_status swiglu_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
+{
+    const double alpha = oxp_attr_float(node, "alpha", 1.0);
+    const oxp_val gate = OXP_EMIT1(b, &oxp_op__Silu, node->in[0], OXP_FLOAT("alpha", alpha));
+    out[0] = oxp_b_mul(b, gate, node->in[1]);
+    return b->status;
+}
+
 /* ---- descriptors ---- */
 
 /* clang-format off */
@@ -440,4 +472,10 @@ const oxp_op oxp_op_Mean = {
 const oxp_op oxp_op_Where = {
     .name = "Where", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1, .since = 9, .flags = OXP_OP_ELEMENTWISE,
     .infer = infer_where, .grad = where_grad, .ref = where_ref, .lower = where_lower};
+
+static const oxp_attr_spec swiglu_attrs[] = {{"alpha", OXP_ATTR_FLOAT, NULL}, {NULL, 0, NULL}};
+
+const oxp_op oxp_op_SwiGLU = {
+    .name = "SwiGLU", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 28, .attrs = swiglu_attrs,
+    .flags = OXP_OP_ELEMENTWISE | OXP_OP_COMPOSITE, .infer = infer_swiglu, .ref = swiglu_ref, .expand = swiglu_expand};
 /* clang-format on */

@@ -22,9 +22,8 @@ static oxp_val emit_plain(oxp_rewrite *rw, const oxp_match *m)
 }
 
 static const pattern parts[] = {
-    {oxp_raise_logistic, emit_plain},
-    {oxp_raise_softplus, emit_plain},
-    {oxp_raise_layer_norm, oxp_emit_layer_norm},
+    {oxp_raise_logistic, emit_plain}, {oxp_raise_softplus, emit_plain},
+    {oxp_raise_softsign, emit_plain}, {oxp_raise_layer_norm, oxp_emit_layer_norm},
     {oxp_raise_softmax, emit_plain},
 };
 

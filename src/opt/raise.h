@@ -10,6 +10,7 @@
 /* raise_gates.c: functions of one variable */
 bool oxp_raise_logistic(oxp_match *m); /* Sigmoid, _Silu from exponentials */
 bool oxp_raise_softplus(oxp_match *m);
+bool oxp_raise_softsign(oxp_match *m);
 bool oxp_raise_gate(oxp_match *m); /* _Gelu, _GeluTanh, _Silu, _Mish, HardSwish */
 bool oxp_raise_hard_sigmoid(oxp_match *m);
 

@@ -11,7 +11,7 @@
  *
  * so one row of a table recognises all orders and nestings of its sums and products, and the same
  * holds for the argument of t. HardSigmoid is recognised as a clip of a line, Sigmoid and Softplus
- * by their exponentials. */
+ * by their exponentials, Softsign as the quotient that it is. */
 #include "opt/raise.h"
 
 #include "ops/infer.h"
@@ -222,4 +222,16 @@ bool oxp_raise_softplus(oxp_match *m)
     oxp_val x;
     return m->root->op == &oxp_op_Log && one_plus_exp(m, m->root->in[0], &x) &&
            becomes(m, &oxp_op_Softplus, x);
+}
+
+/* x / (1 + |x|) */
+bool oxp_raise_softsign(oxp_match *m)
+{
+    double one;
+    if (m->root->op != &oxp_op_Div) return false;
+    const oxp_val x = m->root->in[0];
+    const oxp_node *add = oxp_match_take(m, m->root->in[1], &oxp_op_Add);
+    const oxp_val v = add ? oxp_match_beside_number(m, add, &one) : OXP_NO_VAL;
+    const oxp_node *size = oxp_match_take(m, v, &oxp_op_Abs);
+    return size && size->in[0] == x && oxp_near(m, one, 1.0) && becomes(m, &oxp_op_Softsign, x);
 }

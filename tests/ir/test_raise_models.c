@@ -156,36 +156,19 @@ static const struct group {
     {"mish", "_Mish"},           {"sigmoid", "Sigmoid"},
     {"silu", "_Silu"},           {"softmax", "Softmax"},
     {"softmax_end", "Softmax"},  {"logsoftmax_end", "LogSoftmax"},
-    {"softplus", "Softplus"},
+    {"softplus", "Softplus"},    {"softsign", "Softsign"},
 };
 
 /* What composites are spelled with, and composites that are parts of others. */
-static const char *const primitives[] = {"Erf",
-                                         "Tanh",
-                                         "Exp",
-                                         "Log",
-                                         "Clip",
-                                         "Pow",
-                                         "Sqrt",
-                                         "Reciprocal",
-                                         "Neg",
-                                         "Div",
-                                         "ReduceMax",
-                                         "HardSigmoid",
-                                         "Sigmoid",
-                                         "Softplus",
-                                         "Softmax",
-                                         "LogSoftmax",
-                                         "LayerNormalization",
-                                         "Sub",
-                                         "Mul",
-                                         "_Gelu",
-                                         "_GeluTanh",
-                                         "_Silu",
-                                         "_Mish",
-                                         "HardSwish",
-                                         "_GroupNorm",
-                                         "InstanceNormalization"};
+static const char *const primitives[] = {"Erf",       "Tanh",       "Exp",
+                                         "Log",       "Clip",       "Pow",
+                                         "Sqrt",      "Reciprocal", "Neg",
+                                         "Div",       "ReduceMax",  "HardSigmoid",
+                                         "Sigmoid",   "Softplus",   "Softsign",
+                                         "Softmax",   "LogSoftmax", "LayerNormalization",
+                                         "Sub",       "Mul",        "_Gelu",
+                                         "_GeluTanh", "_Silu",      "_Mish",
+                                         "HardSwish", "_GroupNorm", "InstanceNormalization"};
 
 static void check_spelling(const char *stem, const struct group *group)
 {

@@ -229,6 +229,9 @@ static double slope(const char *kind, double x)
     if (strcmp(kind, "leaky") == 0) return x > 0 ? 1.0 : 0.1;
     if (strcmp(kind, "prelu") == 0) return x > 0 ? 1.0 : (double)0.2f;
     if (strcmp(kind, "elu") == 0) return x > 0 ? 1.0 : 1.5 * exp(x);
+    if (strcmp(kind, "celu") == 0) return x > 0 ? 1.0 : exp(x / 2);
+    if (strcmp(kind, "selu") == 0) return 1.25 * (x > 0 ? 1.0 : 1.5 * exp(x));
+    if (strcmp(kind, "threshold") == 0) return x > 2;
     if (strcmp(kind, "clip") == 0) return x > 0 && x < 6;
     if (strcmp(kind, "softplus") == 0) return s;
     if (strcmp(kind, "silu") == 0) return s + x * s * (1 - s);
@@ -244,8 +247,9 @@ static double slope(const char *kind, double x)
 static void rectifiers(void **state)
 {
     OXP_UNUSED(state);
-    static const char *const kinds[] = {"relu", "leaky", "prelu", "elu",  "hardswish", "softplus",
-                                        "clip", "max",   "gelu",  "silu", "mish",      "sigmoid"};
+    static const char *const kinds[] = {"relu", "leaky", "prelu",     "elu",       "celu",
+                                        "selu", "clip",  "threshold", "hardswish", "softplus",
+                                        "max",  "gelu",  "silu",      "mish",      "sigmoid"};
     static const double g[8] = {1, -1, 2, 1, -2, 0.5, 1, 3};
     test_net *t = test_toy_open("ask_rectifiers");
     const oxp_tensor x = test_toy_array(t, "ask_rectifiers", "input__x");

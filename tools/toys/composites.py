@@ -45,6 +45,7 @@ R2, RPI, CUBE = math.sqrt(2), math.sqrt(2 / math.pi), 0.044715
 
 ACTIVATIONS = {
     "gelu": {
+        "op": lambda n, x: chain(n, ("Gelu", x)),
         "div_last_half": lambda n, x: chain(
             n, ("Div", x, R2), ("Erf", "$"), ("Add", "$", 1.0), ("Mul", x, "$"), ("Mul", "$", 0.5)
         ),
@@ -61,6 +62,7 @@ ACTIVATIONS = {
         ),
     },
     "gelu_tanh": {
+        "op": lambda n, x: chain(n, ("Gelu", x, {"approximate": "tanh"})),
         "pow": lambda n, x: chain(
             n,
             ("Pow", x, 3.0),
@@ -98,6 +100,7 @@ ACTIVATIONS = {
         ),
     },
     "silu": {
+        "op": lambda n, x: chain(n, ("Swish", x)),
         "x_sigmoid": lambda n, x: chain(n, ("Sigmoid", x), ("Mul", x, "$")),
         "sigmoid_x": lambda n, x: chain(n, ("Sigmoid", x), ("Mul", "$", x)),
         "exp": lambda n, x: chain(n, ("Neg", x), ("Exp", "$"), ("Add", "$", 1.0), ("Div", x, "$")),
@@ -126,7 +129,13 @@ ACTIVATIONS = {
             n, ("Mul", x, 1 / 6), ("Add", "$", 0.5), ("Clip", "$", 0.0, 1.0)
         ),
     },
+    "softsign": {
+        "op": lambda n, x: chain(n, ("Softsign", x)),
+        "add_one": lambda n, x: chain(n, ("Abs", x), ("Add", "$", 1.0), ("Div", x, "$")),
+        "one_plus": lambda n, x: chain(n, ("Abs", x), ("Add", 1.0, "$"), ("Div", x, "$")),
+    },
     "mish": {
+        "op": lambda n, x: chain(n, ("Mish", x)),
         "softplus": lambda n, x: chain(n, ("Softplus", x), ("Tanh", "$"), ("Mul", x, "$")),
         "log_exp": lambda n, x: chain(
             n, ("Exp", x), ("Add", "$", 1.0), ("Log", "$"), ("Tanh", "$"), ("Mul", "$", x)
@@ -370,11 +379,14 @@ def last_axis(n):
     n.ints("last", -1)
 
 
+OP_SINCE = {"hardswish": 14, "mish": 18, "gelu": 20, "gelu_tanh": 20, "silu": 24}
+
+
 def all_nets():
     nets = []
     for group, spellings in ACTIVATIONS.items():
         for name, spell in spellings.items():
-            opset = 14 if (group, name) == ("hardswish", "op") else 13
+            opset = OP_SINCE.get(group, 13) if name == "op" else 13
             nets.append(activation_net(f"composite_{group}__{name}", spell, opset))
     for name, spell in LAYER_NORMS.items():
         full = f"composite_layernorm__{name}"

@@ -45,7 +45,8 @@ class Net:
 
     def __init__(self, name, opset=13, ir=None):
         self.name, self.opset = name, opset
-        self.ir = ir or (3 if opset < 9 else 4 if opset < 10 else 7 if opset < 15 else 8)
+        versions = ((9, 3), (10, 4), (15, 7), (19, 8), (21, 9), (23, 10))
+        self.ir = ir or next((ir for below, ir in versions if opset < below), 11)
         self.nodes, self.inits, self.inputs, self.outputs = [], [], [], []
         self.functions, self.imports, self.feeds, self.files = [], [], {}, {}
         self.rng = np.random.default_rng(sum(map(ord, name.split("__")[0])))

@@ -114,6 +114,7 @@ def hard_sigmoid(a, x):
 
 
 OPS = {
+    "Abs": lambda a, x: x.abs(),
     "Add": lambda a, x, y: x + y,
     "BatchNormalization": batch_norm,
     "Cast": lambda a, x: x.to(TYPES[a["to"]]),
@@ -129,6 +130,7 @@ OPS = {
     "Expand": lambda a, x, shape: x * torch.ones(ints(shape), dtype=x.dtype),
     "Flatten": flatten,
     "Gather": gather,
+    "Gelu": lambda a, x: F.gelu(x, approximate=a.get("approximate", "none")),
     "Gemm": gemm,
     "GlobalAveragePool": lambda a, x: x.mean(list(range(2, x.dim())), keepdim=True),
     "HardSigmoid": hard_sigmoid,
@@ -140,6 +142,7 @@ OPS = {
     "LogSoftmax": lambda a, x: torch.log_softmax(x, a.get("axis", -1)),
     "MatMul": lambda a, x, y: x @ y,
     "MaxPool": max_pool,
+    "Mish": lambda a, x: F.mish(x),
     "Mul": lambda a, x, y: x * y,
     "Neg": lambda a, x: -x,
     "Pow": lambda a, x, y: x**y,
@@ -154,6 +157,8 @@ OPS = {
     "Slice": take,
     "Softmax": lambda a, x: torch.softmax(x, a.get("axis", -1)),
     "Softplus": lambda a, x: F.softplus(x, threshold=1e9),
+    "Softsign": lambda a, x: F.softsign(x),
+    "Swish": lambda a, x: F.silu(x * a.get("alpha", 1.0)) / a.get("alpha", 1.0),
     "Sqrt": lambda a, x: torch.sqrt(x),
     "Sub": lambda a, x, y: x - y,
     "Tanh": lambda a, x: torch.tanh(x),
