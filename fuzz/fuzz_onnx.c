@@ -24,7 +24,11 @@ static void specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_onnx_model *mod
             if (feeds[n].shape.dim[i] == OXP_DIM_UNKNOWN) feeds[n].shape.dim[i] = 2;
     }
     const oxp_graph *g = model->graph;
-    const oxp_cut cut = {feeds, n, g->outputs, g->n_outputs, MAX_BYTES};
+    const oxp_cut cut = {.feeds = feeds,
+                         .n_feeds = n,
+                         .wanted = g->outputs,
+                         .n_wanted = g->n_outputs,
+                         .max_bytes = MAX_BYTES};
     oxp_specialise(ctx, arena, g, &cut, &special, &needs_data);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/parse.h"
+#include "explain/survey.h"
 #include "ops/specialise.h"
 #include <string.h>
 
@@ -207,9 +208,9 @@ static oxp_status row_shape(oxp_ctx *ctx, const oxp_model *model, const oxp_tens
         const bool floats = oxp_dtype_is_float(oxp_value_of(g, g->inputs[i])->dtype);
         feeds[i] = (oxp_feed){g->inputs[i], inputs[i].shape, floats ? NULL : &inputs[i]};
     }
-    const oxp_cut cut = {feeds, g->n_inputs, &tensor, 1, model->net.max_memory};
+    const oxp_cut_data cut = {&model->net, feeds, inputs, g->n_inputs, &tensor, 1};
     oxp_special special;
-    const oxp_status status = oxp_specialise(ctx, tmp, g, &cut, &special, NULL);
+    const oxp_status status = oxp_cut_specialise(ctx, tmp, &cut, &special);
     if (status == OXP_OK) {
         const oxp_shape *s = oxp_shape_at(special.g, special.g->outputs[0]);
         *batched = s->rank > 0 && s->dim[0] == batch_of(model, inputs);

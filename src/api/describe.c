@@ -11,12 +11,14 @@
 static const char *gradient_of(const oxp_op *op)
 {
     if (op->flags & OXP_OP_NOT_DIFFERENTIABLE) return "non-differentiable";
-    return op->grad ? "rule" : op->expand ? "by its parts" : "";
+    const bool parts = op->expand || (op->flags & OXP_OP_CONTROL);
+    return op->grad ? "rule" : parts ? "by its parts" : "";
 }
 
 static const char *forward_of(const oxp_op *op)
 {
-    return op->lower ? "kernel" : op->expand ? "by its parts" : "reference";
+    const bool parts = op->expand || (op->flags & OXP_OP_CONTROL);
+    return op->lower ? "kernel" : parts ? "by its parts" : "reference";
 }
 
 /* The library's own operators (names with _) are not ONNX and not listed. */

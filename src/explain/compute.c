@@ -2,6 +2,7 @@
  *
  * The model is specialised for the data at hand. Integers stay data unless a shape depends on
  * them: a constant would be folded away with everything that follows from it. */
+#include "explain/pins.h"
 #include "explain/survey.h"
 #include "opt/opt.h"
 
@@ -10,7 +11,17 @@ oxp_status oxp_cut_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_cut_data
 {
     bool *needs_data = OXP_NEW(ctx->scratch, bool, c->n_feeds + 1);
     OXP_NOMEM_IF(ctx, needs_data);
-    const oxp_cut cut = {c->feeds, c->n_feeds, c->wanted, c->n_wanted, c->net->max_memory};
+    const oxp_tensor **data = OXP_NEW(ctx->scratch, const oxp_tensor *, c->n_feeds + 1);
+    OXP_NOMEM_IF(ctx, data);
+    for (size_t i = 0; i < c->n_feeds; i++) data[i] = &c->data[i];
+    oxp_fed fed = {c->net, arena, c->feeds, c->n_feeds, data, NULL};
+    const oxp_cut cut = {.feeds = c->feeds,
+                         .n_feeds = c->n_feeds,
+                         .wanted = c->wanted,
+                         .n_wanted = c->n_wanted,
+                         .max_bytes = c->net->max_memory,
+                         .evaluate = oxp_fed_evaluate,
+                         .evaluate_arg = &fed};
     for (;;) {
         const oxp_status status =
             oxp_specialise(ctx, arena, c->net->graph, &cut, special, needs_data);

@@ -104,6 +104,9 @@ static oxp_status warn(oxp_compile *s)
         OXP_NOMEM_IF(s->ctx, note);
         oxp_core_note(core, note);
     }
+    if (core->n_pins > 0)
+        add_note(core, "warning: shapes or branches inside the model were computed from this input "
+                       "and held: influence through them is not in the map");
     if (core->stopped)
         oxp_core_note(core,
                       "warning: a path from the input goes through a step function (rounding, "
@@ -284,6 +287,17 @@ oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_sha
     }
     *out = head;
     return OXP_OK;
+}
+
+oxp_status oxp_core_holds(oxp_ctx *ctx, const oxp_core *core, const oxp_tensor *inputs, bool *holds)
+{
+    *holds = true;
+    if (!core || core->n_pins == 0) return OXP_OK;
+    const oxp_tensor **data = OXP_NEW(ctx->scratch, const oxp_tensor *, core->n_feeds + 1);
+    OXP_NOMEM_IF(ctx, data);
+    for (size_t i = 0; i < core->net->graph->n_inputs; i++) data[i] = &inputs[i];
+    const oxp_fed fed = {core->net, ctx->scratch, core->cut, core->n_feeds, data, NULL};
+    return oxp_fed_pins_hold(ctx, &fed, core->pinned, core->pins, core->n_pins, holds);
 }
 
 void oxp_core_free(oxp_core *core)

@@ -8,6 +8,7 @@
 #define OXP_EXPLAIN_CORE_H
 
 #include "explain/method.h"
+#include "explain/pins.h"
 #include "explain/target.h"
 
 typedef struct oxp_core_feed {
@@ -56,6 +57,10 @@ typedef struct oxp_core {
     const char *notes[8];
     size_t n_notes;
     const char *layer;
+    const oxp_graph *pinned; /* the graph of the pins */
+    const oxp_pin *pins;
+    size_t n_pins;
+    const oxp_feed *cut;        /* [n_feeds] */
     uint32_t passes, backwards; /* runs so far, and how many of them went on backward */
     bool rehearsal;             /* runs are counted but not done: made-up scores, no attributions */
     /* Staging, made once, so that long drives allocate nothing: target rows and seeds of one run
@@ -68,11 +73,13 @@ typedef struct oxp_input_shape { /* of a model input, in order */
     oxp_shape row;
     bool shared;
     const oxp_tensor *fixed;
+    const oxp_tensor *data; /* what is fed, while compiling; NULL: not known */
 } oxp_input_shape;
 
 /* What a compilation that failed found out about the model, for another attempt. */
 typedef struct oxp_core_trouble {
     bool *needs_data;     /* [model inputs] the data of this one decides a shape */
+    bool misfit;          /* a shape depends on data, which are of another number of rows */
     bool no_batch;        /* the target has no axis of `width` */
     int64_t target_count; /* its elements then */
 } oxp_core_trouble;
@@ -87,6 +94,9 @@ oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *se
 oxp_status oxp_core_head(oxp_ctx *ctx, const oxp_core *core, const oxp_input_shape *inputs,
                          oxp_core **out);
 void oxp_core_free(oxp_core *core);
+/* Would the core be the same for these inputs of the model, of the same shapes? */
+oxp_status oxp_core_holds(oxp_ctx *ctx, const oxp_core *core, const oxp_tensor *inputs,
+                          bool *holds);
 
 /* Scores and probabilities of n <= width rows, then optionally the rest. score_rows:
  * [n][classes.count], prob_rows likewise (NULL: not wanted). */

@@ -40,15 +40,35 @@ static int index_of(const oxp_val *list, size_t n, oxp_val v)
     return -1;
 }
 
+/* The data of the first n of `feeds`: those of the model's inputs. */
+static oxp_status fed_of(compile_state *s, oxp_arena *arena, const oxp_feed *feeds, size_t n_feeds,
+                         oxp_fed *fed)
+{
+    const oxp_tensor **data = OXP_NEW(arena, const oxp_tensor *, n_feeds + 1);
+    OXP_NOMEM_IF(s->ctx, data);
+    for (size_t i = 0; i < n_feeds && i < s->model->n_inputs; i++) data[i] = s->inputs[i].data;
+    *fed = (oxp_fed){s->core->net, arena, feeds,
+                     n_feeds,      data,  s->trouble ? &s->trouble->misfit : NULL};
+    return OXP_OK;
+}
+
 /* Shapes of inner tensors that are fed directly: from a forward-only specialisation. */
 static oxp_status inner_shapes(oxp_compile *s, const oxp_feed *feeds, size_t n_feeds,
                                oxp_shape *shapes)
 {
     oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
     OXP_NOMEM_IF(s->ctx, tmp);
-    const oxp_cut cut = {feeds, n_feeds, s->at, s->n_at, s->core->settings->max_memory};
+    oxp_fed fed;
     oxp_special special;
-    const oxp_status status = oxp_specialise(s->ctx, tmp, s->model, &cut, &special, NULL);
+    oxp_status status = fed_of(s, tmp, feeds, n_feeds, &fed);
+    const oxp_cut cut = {.feeds = feeds,
+                         .n_feeds = n_feeds,
+                         .wanted = s->at,
+                         .n_wanted = s->n_at,
+                         .max_bytes = s->core->settings->max_memory,
+                         .evaluate = oxp_fed_evaluate,
+                         .evaluate_arg = &fed};
+    if (status == OXP_OK) status = oxp_specialise(s->ctx, tmp, s->model, &cut, &special, NULL);
     for (size_t i = 0; status == OXP_OK && i < s->n_at; i++)
         shapes[i] = *oxp_shape_at(special.g, special.map[s->at[i]]);
     oxp_arena_free(tmp);
@@ -139,11 +159,23 @@ oxp_status oxp_compile_forward(oxp_compile *s, oxp_val output)
     for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
     const bool named = s->beside != OXP_NO_VAL;
     if (named) wanted[s->n_at + 1] = s->beside;
-    const oxp_cut cut = {feeds, core->n_feeds, wanted, s->n_at + (named ? 2 : 1),
-                         core->settings->max_memory};
+    oxp_fed fed;
+    OXP_TRY(fed_of(s, core->arena, feeds, core->n_feeds, &fed));
+    const oxp_cut cut = {.feeds = feeds,
+                         .n_feeds = core->n_feeds,
+                         .wanted = wanted,
+                         .n_wanted = s->n_at + (named ? 2 : 1),
+                         .max_bytes = core->settings->max_memory,
+                         .evaluate = oxp_fed_evaluate,
+                         .evaluate_arg = &fed};
     oxp_special special;
     OXP_TRY(specialise(s, &cut, &special));
     core->g = special.g;
+    core->pinned = special.g;
+    core->pins = special.pins;
+    core->n_pins = special.n_pins;
+    core->cut = oxp_arena_memdup(core->arena, feeds, core->n_feeds * sizeof *feeds);
+    OXP_NOMEM_IF(s->ctx, core->cut);
     size_t next = 0;
     for (size_t f = 0; f < core->n_feeds; f++) {
         core->feeds[f].input = feeds[f].fixed ? SIZE_MAX : next++;

@@ -201,6 +201,10 @@ static oxp_status fix_data(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *input
 /* A guarded input holds the data of the whole batch, so such a batch has one item. */
 static oxp_status check_guarded(oxp_ctx *ctx, const oxp_session *s, size_t n_items)
 {
+    OXP_FAIL_IF(ctx, s->pinned && n_items > 1, OXP_EUNSUPPORTED,
+                "shapes or branches inside the model depend on the data: give one item at a time, "
+                "found a batch of %zu",
+                n_items);
     for (size_t i = 0; i < s->n_inputs; i++) {
         const char *name = oxp_value_of(s->net.graph, s->net.graph->inputs[i])->name;
         OXP_FAIL_IF(ctx, s->needs_data[i] && !s->shapes[i].shared && n_items > 1, OXP_EUNSUPPORTED,
@@ -213,7 +217,7 @@ static oxp_status check_guarded(oxp_ctx *ctx, const oxp_session *s, size_t n_ite
 
 static bool guards_items(const oxp_session *s)
 {
-    bool any = false;
+    bool any = s->pinned;
     for (size_t i = 0; i < s->n_inputs; i++)
         any = any || (s->needs_data[i] && !s->shapes[i].shared);
     return any;
@@ -230,11 +234,18 @@ static oxp_status compile_width(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
         bool more = false;
         OXP_TRY(check_guarded(ctx, s, n_items));
         OXP_TRY(fix_data(ctx, s, inputs));
+        for (size_t i = 0; i < s->n_inputs; i++) s->shapes[i].data = &inputs[i];
         const oxp_status status = oxp_core_new(ctx, &s->net, &s->settings, &s->params, s->shapes,
                                                guards_items(s) ? 1 : width, &s->core, trouble);
         for (size_t i = 0; i < s->n_inputs; i++) {
             more = more || (trouble->needs_data[i] && !s->needs_data[i]);
             s->needs_data[i] = s->needs_data[i] || trouble->needs_data[i];
+        }
+        const bool pins = trouble->misfit || (status == OXP_OK && s->core->n_pins > 0);
+        if (pins && !s->pinned && (trouble->misfit || n_items > 1)) { /* one row, or none */
+            s->pinned = more = true;
+            drop_cores(s);
+            continue;
         }
         if (status == OXP_OK) return oxp_core_head(ctx, s->core, s->shapes, &s->head);
         if (!more) return status;
@@ -362,7 +373,10 @@ oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *i
     oxp_input_shape *shapes = OXP_NEW(ctx->scratch, oxp_input_shape, n_inputs + 1);
     OXP_NOMEM_IF(ctx, shapes);
     OXP_TRY(read_shapes(ctx, s, inputs, n_inputs, shapes, n_items, &forced));
-    if (same_inputs(s, shapes, inputs, width_for(s, shapes, *n_items, forced))) return OXP_OK;
+    bool same = same_inputs(s, shapes, inputs, width_for(s, shapes, *n_items, forced));
+    if (same) OXP_TRY(oxp_core_holds(ctx, s->core, inputs, &same));
+    if (same) OXP_TRY(oxp_core_holds(ctx, s->head, inputs, &same));
+    if (same) return OXP_OK;
     s->n_inputs = n_inputs;
     memcpy(s->shapes, shapes, n_inputs * sizeof *shapes);
     bool unbatched;

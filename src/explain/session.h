@@ -14,6 +14,7 @@ struct oxp_session {
     size_t n_inputs;
     oxp_arena *fixed;       /* guarded data */
     bool *needs_data;       /* [model inputs] integers that decide shapes */
+    bool pinned;            /* values computed from the data decide shapes: rows run one by one */
     bool unbatched;         /* the inputs have no batch axis: all of them are one item */
     bool mix_checked;       /* whether the items of a batch influence each other */
     const char *one_by_one; /* why items are not computed side by side; NULL: they are */

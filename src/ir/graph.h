@@ -2,7 +2,10 @@
  * assignment.
  *
  * Two kinds of graph use the same types:
- *  - a *model graph*, as imported: shapes may be unknown, dtypes are those of the file;
+ *  - a *model graph*, as imported: shapes may be unknown, dtypes are those of the file. If, Loop and
+ *    Scan have their branches and bodies as attributes: model graphs whose inputs are ONNX's, then the
+ *    tensors of the graphs around that they read; the node has those as its last inputs, and their
+ *    number as the attribute `captures`;
  *  - a *specialised graph*, made from it for concrete input shapes and a cut (ops/specialise.h).
  *    Every pass, the reverse mode and the executors work on specialised graphs only. Their law
  *    (checked by oxp_graph_verify after every pass):
@@ -31,6 +34,7 @@ typedef uint32_t oxp_val; /* index of a value, from 1 */
 #define OXP_NO_NODE UINT32_MAX
 
 typedef struct oxp_op oxp_op; /* ir/op.h */
+typedef struct oxp_graph oxp_graph;
 
 typedef enum oxp_attr_type {
     OXP_ATTR_INT,
@@ -39,6 +43,7 @@ typedef enum oxp_attr_type {
     OXP_ATTR_INTS,
     OXP_ATTR_FLOATS,
     OXP_ATTR_TENSOR,
+    OXP_ATTR_GRAPH,  /* model graphs only: a branch or a body */
     OXP_ATTR_STRINGS /* in an operator's list of attributes only: arrives as a STRING, joined by commas */
 } oxp_attr_type;
 
@@ -52,6 +57,7 @@ typedef struct oxp_attr {
     const int64_t *ints;
     const double *floats;
     const oxp_tensor *t; /* TENSOR */
+    const oxp_graph *g;  /* GRAPH */
 } oxp_attr;
 
 /* Attribute literals for builders: OXP_INT("axis", 1). The arrays are copied on emission. */
@@ -94,7 +100,7 @@ typedef struct oxp_node {
     uint32_t flags;
 } oxp_node;
 
-typedef struct oxp_graph {
+struct oxp_graph {
     oxp_arena *arena;
     oxp_value **values; /* values[0] is NULL */
     size_t n_values, cap_values;
@@ -107,7 +113,7 @@ typedef struct oxp_graph {
     /* No value may take more, nor may the constants folded into this graph and into those that it
      * was made from, together; 0: no limit. */
     uint64_t max_bytes, folded_bytes;
-} oxp_graph;
+};
 
 /* Construction. All fail only with OXP_ENOMEM, or OXP_ELIMIT past a million values. Names and
  * attributes are copied. */

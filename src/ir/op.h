@@ -52,7 +52,10 @@ typedef enum oxp_op_flag {
     /* arithmetic: integer results may leave the range of a narrow type, and wrap around in it */
     OXP_OP_WRAPS = 1 << 13,
     /* gets the exact element type of its first output as the attribute `type` (oxp_op.exact) */
-    OXP_OP_TYPED = 1 << 14
+    OXP_OP_TYPED = 1 << 14,
+    /* has graphs as attributes; specialisation puts a branch, or its body as often as it runs, in its
+     * place, so there is nothing to infer, run or differentiate */
+    OXP_OP_CONTROL = 1 << 15
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

@@ -85,6 +85,9 @@ static void print_attr(const oxp_attr *a, oxp_strbuf *out)
         }
         oxp_strbuf_puts(out, a->n ? "]" : "[]");
         break;
+    case OXP_ATTR_GRAPH:
+        oxp_strbuf_printf(out, "<graph of %zu nodes>", a->g->n_nodes);
+        break;
     case OXP_ATTR_TENSOR:
         oxp_strbuf_puts(out, "<tensor>");
         break;

@@ -12,21 +12,34 @@
 
 enum { OXP_OPSET_MIN = 1, OXP_OPSET_MAX = 28 };
 
+typedef struct oxp_draft oxp_draft;
+
+/* A branch or body of a node, with names of its own. */
+typedef struct oxp_draft_sub {
+    const char *attr; /* of the node */
+    const oxp_pb_graph *pb;
+    oxp_draft *body;
+    const char **in, **out, **init; /* as pb's inputs, outputs and initializers, renamed */
+} oxp_draft_sub;
+
 typedef struct oxp_draft_node {
     const char *name; /* the ONNX node's, else its first output's; "call/inner" inside functions */
     const char *op_type, *domain;
     int64_t opset;          /* of the node's domain, where the node was written */
     const char **in, **out; /* tensor names, "" where absent; none absent at the end */
     size_t n_in, n_out;
+    size_t n_captures; /* tensors that its branches and bodies read: in `in`, behind its own */
     const oxp_pb_attr **attrs;
     size_t n_attrs;
+    oxp_draft_sub *subs;
+    size_t n_subs;
 } oxp_draft_node;
 
-typedef struct oxp_draft {
+struct oxp_draft {
     oxp_draft_node *nodes;
     size_t n_nodes, cap_nodes;
     int64_t opset;
-} oxp_draft;
+};
 
 /* flatten.c: checks the opset and inlines the local functions. OXP_EUNSUPPORTED for other opsets. */
 oxp_status oxp_draft_flatten(oxp_ctx *ctx, const oxp_pb_model *model, oxp_draft *out);

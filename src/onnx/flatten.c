@@ -5,6 +5,9 @@
  * from there (or from the function's defaults; absent in both means absent). A parameter that is
  * returned as it is becomes an Identity, so that every result has a maker.
  *
+ * Branches and bodies (If, Loop, Scan) become lists of their own, closed: each tensor of the graphs
+ * around that they read is listed as one that the node reads.
+ *
  * A short file could ask for a huge graph: functions that call themselves, that double at every
  * level, or that are called often and hold much. So depth and nodes are limited, and everything
  * that a call repeats is charged to a budget of bytes. */
@@ -12,7 +15,7 @@
 #include <string.h>
 
 enum {
-    MAX_CALL_DEPTH = 16,
+    MAX_CALL_DEPTH = 16, /* calls and branches in each other */
     MAX_NODES = 1 << 18,
     MAX_ATTRS = 256,         /* of one node: they are searched one by one */
     MAX_REPEATED = 256 << 20 /* bytes */
@@ -21,18 +24,28 @@ enum {
 typedef struct flattener {
     oxp_ctx *ctx;
     const oxp_pb_model *model;
-    oxp_draft *draft;
+    oxp_draft *draft;     /* the list at hand */
+    size_t n_nodes;       /* in all lists */
     oxp_strmap functions; /* "domain::name" -> index */
     oxp_strmap taken;     /* every tensor name of the flat graph */
     size_t n_calls;
     size_t budget; /* bytes that calls may still repeat, about */
 } flattener;
 
-/* Where the nodes at hand stand: the main graph, or one call of a function. */
+/* Tensors that the branches and bodies of one node read from the graphs around. */
+typedef struct captures {
+    oxp_strmap index;
+    const char **names;
+    size_t n, cap;
+} captures;
+
+/* Where the nodes at hand stand: the main graph, one call of a function, or a branch or body. */
 typedef struct scope {
-    const oxp_pb_function *fn; /* NULL: the main graph */
+    const oxp_pb_function *fn; /* NULL: not inside a function */
     const oxp_draft_node *call;
-    oxp_strmap names; /* the function's tensor name -> index into actual */
+    struct scope *around; /* of a branch or body; NULL: it is none */
+    captures *captured;   /* of a branch or body */
+    oxp_strmap names;     /* the function's, branch's or body's tensor name -> index into actual */
     const char **actual;
     size_t n_actual, cap_actual;
     int64_t opset; /* of the default domain */
@@ -67,22 +80,47 @@ static oxp_status take_name(flattener *f, const char *name)
     return OXP_OK;
 }
 
-/* The flat graph's name of a tensor that scope s calls `name`. */
-static oxp_status resolve(flattener *f, scope *s, const char *name, const char **out)
+/* A name that no tensor has yet, for one of a function's own. */
+static oxp_status fresh_name(flattener *f, scope *s, const char *name, const char **out)
 {
-    uint32_t index;
-    *out = name;
-    if (!s->fn || name[0] == '\0') return OXP_OK;
-    if (oxp_strmap_get(&s->names, name, &index)) {
-        *out = s->actual[index];
-        return charge(f, s, strlen(*out) + 16);
-    }
     OXP_TRY(charge(f, s, 2 * (strlen(s->call->name) + strlen(name)) + 16));
     const char *fresh = oxp_arena_printf(f->ctx->scratch, "%s/%s", s->call->name, name);
     for (size_t i = f->n_calls; fresh && oxp_strmap_get(&f->taken, fresh, NULL); i++)
         fresh = oxp_arena_printf(f->ctx->scratch, "%s/%s~%zu", s->call->name, name, i);
     OXP_NOMEM_IF(f->ctx, fresh);
     OXP_TRY(take_name(f, fresh));
+    *out = fresh;
+    return OXP_OK;
+}
+
+static oxp_status capture(flattener *f, captures *c, const char *name)
+{
+    if (oxp_strmap_get(&c->index, name, NULL)) return OXP_OK;
+    OXP_FAIL_IF(f->ctx,
+                !oxp_arena_grow(f->ctx->scratch, &c->names, c->n, &c->cap, sizeof *c->names) ||
+                    !oxp_strmap_put(&c->index, name, 0),
+                OXP_ENOMEM, "out of memory");
+    c->names[c->n++] = name;
+    return OXP_OK;
+}
+
+/* The name, in the list at hand, of a tensor that scope s calls `name`. A branch or body knows its own
+ * tensors; all others are those of the scope around it. Recursion is bounded by MAX_CALL_DEPTH. */
+static oxp_status resolve(flattener *f, scope *s, const char *name, const char **out)
+{
+    uint32_t index;
+    *out = name;
+    if ((!s->fn && !s->around) || name[0] == '\0') return OXP_OK;
+    if (oxp_strmap_get(&s->names, name, &index)) {
+        *out = s->actual[index];
+        return charge(f, s, strlen(*out) + 16);
+    }
+    if (s->around) {
+        OXP_TRY(resolve(f, s->around, name, out));
+        return capture(f, s->captured, *out);
+    }
+    const char *fresh = NULL;
+    OXP_TRY(fresh_name(f, s, name, &fresh));
     *out = fresh;
     return map_name(f, s, name, fresh);
 }
@@ -190,7 +228,7 @@ static oxp_status add_node(flattener *f, const oxp_draft_node *node)
     oxp_draft *d = f->draft;
     OXP_FAIL_IF(f->ctx, node->opset == 0 && node->domain[0] == '\0', OXP_ECORRUPT,
                 "the model does not say which opset it uses");
-    OXP_FAIL_IF(f->ctx, d->n_nodes >= MAX_NODES, OXP_ELIMIT, "the model has more than %d nodes",
+    OXP_FAIL_IF(f->ctx, f->n_nodes++ >= MAX_NODES, OXP_ELIMIT, "the model has more than %d nodes",
                 MAX_NODES);
     OXP_FAIL_IF(
         f->ctx,
@@ -264,6 +302,115 @@ static oxp_status bind_parameters(flattener *f, scope *s)
     return OXP_OK;
 }
 
+static oxp_status flatten_nodes(flattener *f, scope *s, const oxp_pb_nodes *nodes);
+
+/* ---- branches and bodies ---- */
+
+/* A tensor of the branch's own: inside a function it gets a name that no other call of it has. */
+static oxp_status map_own(flattener *f, scope *s, const char *name)
+{
+    const char *own = name;
+    if (name[0] == '\0' || oxp_strmap_get(&s->names, name, NULL)) return OXP_OK;
+    if (s->fn) OXP_TRY(fresh_name(f, s, name, &own));
+    return map_name(f, s, name, own);
+}
+
+static oxp_status map_all_own(flattener *f, scope *s, const oxp_pb_graph *g)
+{
+    for (size_t i = 0; i < g->input.n; i++) OXP_TRY(map_own(f, s, g->input.items[i].name));
+    for (size_t i = 0; i < g->initializer.n; i++)
+        OXP_TRY(map_own(f, s, g->initializer.items[i].name));
+    for (size_t i = 0; i < g->node.n; i++)
+        for (size_t k = 0; k < g->node.items[i].output.n; k++)
+            OXP_TRY(map_own(f, s, g->node.items[i].output.items[k]));
+    return OXP_OK;
+}
+
+static oxp_status resolve_ends(flattener *f, scope *s, oxp_draft_sub *sub)
+{
+    const oxp_pb_graph *g = sub->pb;
+    sub->in = OXP_NEW(f->ctx->scratch, const char *, g->input.n);
+    sub->out = OXP_NEW(f->ctx->scratch, const char *, g->output.n);
+    sub->init = OXP_NEW(f->ctx->scratch, const char *, g->initializer.n);
+    OXP_FAIL_IF(f->ctx, !sub->in || !sub->out || !sub->init, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < g->input.n; i++)
+        OXP_TRY(resolve(f, s, g->input.items[i].name, &sub->in[i]));
+    for (size_t i = 0; i < g->output.n; i++)
+        OXP_TRY(resolve(f, s, g->output.items[i].name, &sub->out[i]));
+    for (size_t i = 0; i < g->initializer.n; i++)
+        OXP_TRY(resolve(f, s, g->initializer.items[i].name, &sub->init[i]));
+    return OXP_OK;
+}
+
+static oxp_status flatten_sub(flattener *f, scope *s, const oxp_pb_attr *a, captures *captured,
+                              oxp_draft_sub *sub)
+{
+    const oxp_pb_graph *g = a->g;
+    OXP_FAIL_IF(f->ctx, s->depth >= MAX_CALL_DEPTH, OXP_ELIMIT,
+                "branches and functions are nested more than %d deep", MAX_CALL_DEPTH);
+    OXP_FAIL_IF(f->ctx, g->n_sparse > 0, OXP_EUNSUPPORTED,
+                "attribute %s has %zu sparse initializers, which are not supported", a->name,
+                g->n_sparse);
+    scope inner = {.fn = s->fn,
+                   .call = s->call,
+                   .around = s,
+                   .captured = captured,
+                   .opset = s->opset,
+                   .depth = s->depth + 1};
+    oxp_strmap_init(&inner.names, f->ctx->scratch);
+    oxp_draft *draft = f->draft, *body = OXP_NEW(f->ctx->scratch, oxp_draft, 1);
+    OXP_NOMEM_IF(f->ctx, body);
+    *sub = (oxp_draft_sub){.attr = a->name, .pb = g, .body = body};
+    OXP_TRY(map_all_own(f, &inner, g));
+    f->draft = body;
+    const oxp_status status = flatten_nodes(f, &inner, &g->node);
+    f->draft = draft;
+    OXP_TRY(status);
+    return resolve_ends(f, &inner, sub);
+}
+
+/* The node's branches and bodies, and what they read as further inputs of the node. */
+static oxp_status flatten_subs(flattener *f, scope *s, oxp_draft_node *node)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < node->n_attrs; i++)
+        n += node->attrs[i]->type == OXP_PB_GRAPH && node->attrs[i]->g;
+    if (n == 0) return OXP_OK;
+    captures captured = {.names = NULL};
+    oxp_strmap_init(&captured.index, f->ctx->scratch);
+    node->subs = OXP_NEW(f->ctx->scratch, oxp_draft_sub, n);
+    OXP_NOMEM_IF(f->ctx, node->subs);
+    for (size_t i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i]->type == OXP_PB_GRAPH && node->attrs[i]->g)
+            OXP_TRY(flatten_sub(f, s, node->attrs[i], &captured, &node->subs[node->n_subs++]));
+    const char **in = OXP_NEW(f->ctx->scratch, const char *, node->n_in + captured.n);
+    OXP_NOMEM_IF(f->ctx, in);
+    if (node->n_in) memcpy(in, node->in, node->n_in * sizeof *in);
+    if (captured.n) memcpy(in + node->n_in, captured.names, captured.n * sizeof *in);
+    node->in = in;
+    node->n_captures = captured.n;
+    f->ctx->node = node->name;
+    f->ctx->op = node->op_type;
+    return OXP_OK;
+}
+
+/* ---- nodes ---- */
+
+static oxp_status inline_call(flattener *f, const scope *s, const oxp_draft_node *call,
+                              const oxp_pb_function *fn)
+{
+    OXP_FAIL_IF(f->ctx, s->depth >= MAX_CALL_DEPTH || ++f->n_calls > MAX_NODES, OXP_ELIMIT,
+                "local functions call each other more than %d deep or %d times", MAX_CALL_DEPTH,
+                MAX_NODES);
+    const int64_t opset = oxp_pb_opset_of(fn->opset_import.items, fn->opset_import.n, "");
+    scope inner = {
+        .fn = fn, .call = call, .opset = opset ? opset : s->opset, .depth = s->depth + 1};
+    oxp_strmap_init(&inner.names, f->ctx->scratch);
+    OXP_TRY(check_opset(f->ctx, inner.opset, "the local function ", fn->name));
+    OXP_TRY(bind_parameters(f, &inner));
+    return flatten_nodes(f, &inner, &fn->node);
+}
+
 /* Recursion is bounded by MAX_CALL_DEPTH. */
 static oxp_status flatten_nodes(flattener *f, scope *s, const oxp_pb_nodes *nodes)
 {
@@ -272,21 +419,29 @@ static oxp_status flatten_nodes(flattener *f, scope *s, const oxp_pb_nodes *node
         oxp_draft_node node;
         OXP_TRY(make_node(f, s, &nodes->items[i], &node));
         OXP_TRY(find_function(f, node.domain, node.op_type, &fn));
-        if (!fn) {
-            OXP_TRY(add_node(f, &node));
+        if (fn) {
+            OXP_TRY(inline_call(f, s, &node, fn));
             continue;
         }
-        OXP_FAIL_IF(f->ctx, s->depth >= MAX_CALL_DEPTH || ++f->n_calls > MAX_NODES, OXP_ELIMIT,
-                    "local functions call each other more than %d deep or %d times", MAX_CALL_DEPTH,
-                    MAX_NODES);
-        const int64_t opset = oxp_pb_opset_of(fn->opset_import.items, fn->opset_import.n, "");
-        scope inner = {
-            .fn = fn, .call = &node, .opset = opset ? opset : s->opset, .depth = s->depth + 1};
-        oxp_strmap_init(&inner.names, f->ctx->scratch);
-        OXP_TRY(check_opset(f->ctx, inner.opset, "the local function ", fn->name));
-        OXP_TRY(bind_parameters(f, &inner));
-        OXP_TRY(flatten_nodes(f, &inner, &fn->node));
+        OXP_TRY(flatten_subs(f, s, &node));
+        OXP_TRY(add_node(f, &node));
     }
+    return OXP_OK;
+}
+
+/* Names of the graph and, as far as functions are called there, of its branches and bodies; the depth
+ * of messages in the file bounds the recursion. */
+static oxp_status take_names(flattener *f, const oxp_pb_graph *g)
+{
+    for (size_t i = 0; i < g->node.n; i++) {
+        const oxp_pb_node *node = &g->node.items[i];
+        for (size_t k = 0; k < node->output.n; k++) OXP_TRY(take_name(f, node->output.items[k]));
+        for (size_t k = 0; k < node->attribute.n; k++)
+            if (node->attribute.items[k].g) OXP_TRY(take_names(f, node->attribute.items[k].g));
+    }
+    for (size_t i = 0; i < g->input.n; i++) OXP_TRY(take_name(f, g->input.items[i].name));
+    for (size_t i = 0; i < g->initializer.n; i++)
+        OXP_TRY(take_name(f, g->initializer.items[i].name));
     return OXP_OK;
 }
 
@@ -304,15 +459,7 @@ static oxp_status index_functions(flattener *f)
         OXP_FAIL_IF(f->ctx, !oxp_strmap_put(&f->functions, key, (uint32_t)i), OXP_ENOMEM,
                     "out of memory");
     }
-    if (f->model->function.n == 0) return OXP_OK;
-    const oxp_pb_graph *g = &f->model->graph;
-    for (size_t i = 0; i < g->node.n; i++)
-        for (size_t k = 0; k < g->node.items[i].output.n; k++)
-            OXP_TRY(take_name(f, g->node.items[i].output.items[k]));
-    for (size_t i = 0; i < g->input.n; i++) OXP_TRY(take_name(f, g->input.items[i].name));
-    for (size_t i = 0; i < g->initializer.n; i++)
-        OXP_TRY(take_name(f, g->initializer.items[i].name));
-    return OXP_OK;
+    return f->model->function.n == 0 ? OXP_OK : take_names(f, &f->model->graph);
 }
 
 oxp_status oxp_draft_flatten(oxp_ctx *ctx, const oxp_pb_model *model, oxp_draft *out)

@@ -15,9 +15,10 @@ typedef struct importer {
     oxp_pb_model pb;
     oxp_draft draft;
     oxp_tensor_source source;
-    oxp_strmap values; /* tensor name -> oxp_val, as far as made */
     oxp_onnx_model *model;
+    /* of the graph at hand: the model's, a branch or a body */
     oxp_graph *graph;
+    oxp_strmap values; /* tensor name -> oxp_val, as far as made */
 } importer;
 
 static oxp_status keep(importer *im, const char *text, const char **out)
@@ -107,10 +108,10 @@ static oxp_status constant_values(importer *im, const oxp_pb_attr *a, const oxp_
     return OXP_OK;
 }
 
-static oxp_status add_constant_nodes(importer *im)
+static oxp_status add_constant_nodes(importer *im, const oxp_draft *draft)
 {
-    for (size_t i = 0; i < im->draft.n_nodes; i++) {
-        const oxp_draft_node *node = &im->draft.nodes[i];
+    for (size_t i = 0; i < draft->n_nodes; i++) {
+        const oxp_draft_node *node = &draft->nodes[i];
         if (!oxp_draft_is_constant(node)) continue;
         im->ctx->node = node->name;
         im->ctx->op = node->op_type;
@@ -254,22 +255,87 @@ static oxp_status convert_attr(importer *im, const oxp_pb_attr *a, oxp_attr *out
     return OXP_OK;
 }
 
+static oxp_status add_nodes(importer *im, const oxp_draft *draft);
+
+/* ---- branches and bodies ---- */
+
+static oxp_status add_sub_input(importer *im, const char *name, oxp_dtype dtype)
+{
+    oxp_val v;
+    OXP_TRY(oxp_graph_add_value(im->ctx, im->graph, name, OXP_VALUE_INPUT, dtype, NULL, &v));
+    return bind(im, name, v, "input of a branch or body");
+}
+
+static oxp_status fill_sub(importer *im, const oxp_draft_node *node, const oxp_draft_sub *sub)
+{
+    const oxp_pb_graph *pb = sub->pb;
+    for (size_t i = 0; i < pb->input.n; i++) {
+        const oxp_dtype dtype = oxp_pb_dtype(pb->input.items[i].dtype);
+        OXP_TRY(add_sub_input(
+            im, sub->in[i], dtype == OXP_DTYPE_NONE ? OXP_DTYPE_NONE : oxp_dtype_canonical(dtype)));
+    }
+    for (size_t i = 0; i < node->n_captures; i++)
+        OXP_TRY(add_sub_input(im, node->in[node->n_in + i], OXP_DTYPE_NONE));
+    for (size_t i = 0; i < pb->initializer.n; i++) {
+        const oxp_tensor *tensor;
+        OXP_TRY(import_value(im, &pb->initializer.items[i], &tensor));
+        OXP_TRY(add_constant(im, sub->init[i], tensor, "initializer"));
+    }
+    OXP_TRY(add_constant_nodes(im, sub->body));
+    OXP_TRY(add_nodes(im, sub->body));
+    for (size_t i = 0; i < pb->output.n; i++) {
+        uint32_t v;
+        OXP_FAIL_IF(im->ctx, !oxp_strmap_get(&im->values, sub->out[i], &v), OXP_ECORRUPT,
+                    "nothing makes the output '%s' of attribute %s", sub->out[i], sub->attr);
+        OXP_TRY(oxp_graph_add_output(im->ctx, im->graph, v));
+    }
+    return OXP_OK;
+}
+
+/* A branch or body as a graph of its own: its inputs, then what it reads from the graphs around. As
+ * deep as flatten.c lets it be. */
+static oxp_status convert_sub(importer *im, const oxp_draft_node *node, const char *name,
+                              oxp_attr *out)
+{
+    const oxp_draft_sub *sub = node->subs;
+    while (strcmp(sub->attr, name) != 0) sub++;
+    oxp_graph *around = im->graph;
+    const oxp_strmap values = im->values;
+    im->graph = oxp_graph_new(im->arena);
+    OXP_NOMEM_IF(im->ctx, im->graph);
+    oxp_strmap_init(&im->values, im->ctx->scratch);
+    OXP_TRY(fill_sub(im, node, sub));
+    *out = (oxp_attr){.name = sub->attr, .type = OXP_ATTR_GRAPH, .g = im->graph};
+    im->graph = around;
+    im->values = values;
+    im->ctx->node = node->name;
+    im->ctx->op = node->op_type;
+    return OXP_OK;
+}
+
 /* The draft's node with values instead of names and attributes instead of records. */
 static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *form)
 {
     oxp_ctx *ctx = im->ctx;
+    const size_t n_in = node->n_in + node->n_captures;
     *form = (oxp_form){.op = oxp_op_find_in(node->domain, node->op_type), .opset = node->opset};
-    form->in = OXP_NEW(ctx->scratch, oxp_val, node->n_in);
-    form->attrs = OXP_NEW(ctx->scratch, oxp_attr, node->n_attrs + OXP_NORMALISE_ROOM);
+    form->in = OXP_NEW(ctx->scratch, oxp_val, n_in);
+    form->attrs = OXP_NEW(ctx->scratch, oxp_attr, node->n_attrs + OXP_NORMALISE_ROOM + 1);
     OXP_FAIL_IF(ctx, !form->in || !form->attrs, OXP_ENOMEM, "out of memory");
-    for (; form->n_in < node->n_in; form->n_in++) {
+    for (; form->n_in < n_in; form->n_in++) {
         const char *name = node->in[form->n_in];
         OXP_FAIL_IF(ctx,
                     name[0] != '\0' && !oxp_strmap_get(&im->values, name, &form->in[form->n_in]),
                     OXP_EINTERNAL, "tensor '%s' is read before it is made", name);
     }
-    for (; form->n_attrs < node->n_attrs; form->n_attrs++)
-        OXP_TRY(convert_attr(im, node->attrs[form->n_attrs], &form->attrs[form->n_attrs]));
+    for (; form->n_attrs < node->n_attrs; form->n_attrs++) {
+        const oxp_pb_attr *a = node->attrs[form->n_attrs];
+        if (a->type == OXP_PB_GRAPH)
+            OXP_TRY(convert_sub(im, node, a->name, &form->attrs[form->n_attrs]));
+        else
+            OXP_TRY(convert_attr(im, a, &form->attrs[form->n_attrs]));
+    }
+    if (node->n_subs) form->attrs[form->n_attrs++] = OXP_INT("captures", (int64_t)node->n_captures);
     return OXP_OK;
 }
 
@@ -306,13 +372,13 @@ static oxp_status add_node(importer *im, const oxp_draft_node *node)
     return OXP_OK;
 }
 
-static oxp_status add_nodes(importer *im)
+static oxp_status add_nodes(importer *im, const oxp_draft *draft)
 {
     uint32_t *order;
     size_t n;
-    OXP_TRY(oxp_draft_order(im->ctx, &im->draft, &im->values, &order, &n));
+    OXP_TRY(oxp_draft_order(im->ctx, draft, &im->values, &order, &n));
     for (size_t i = 0; i < n; i++) {
-        const oxp_draft_node *node = &im->draft.nodes[order[i]];
+        const oxp_draft_node *node = &draft->nodes[order[i]];
         im->ctx->node = node->name;
         im->ctx->op = node->op_type;
         OXP_TRY(add_node(im, node));
@@ -397,8 +463,8 @@ static oxp_status run(importer *im)
     OXP_TRY(describe(im));
     OXP_TRY(add_initializers(im));
     OXP_TRY(add_inputs(im));
-    OXP_TRY(add_constant_nodes(im));
-    OXP_TRY(add_nodes(im));
+    OXP_TRY(add_constant_nodes(im, &im->draft));
+    OXP_TRY(add_nodes(im, &im->draft));
     OXP_TRY(add_outputs(im));
     OXP_TRY(check_weights(im));
     oxp_ctx_log(im->ctx, "import", "opset %lld, %zu nodes, %llu parameters",

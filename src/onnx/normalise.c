@@ -72,6 +72,23 @@ static void swish_is_ours(oxp_form *form)
     form->op = &oxp_op__Silu;
 }
 
+/* At opset 8 a Scan had a batch axis, and lengths as its first input. */
+static void scan_is_batched(oxp_form *form)
+{
+    set(form, OXP_INT("batched", 1));
+}
+
+static void scan_is_not_batched(oxp_form *form)
+{
+    drop(form, "batched");
+}
+
+/* Scatter became ScatterElements at opset 11: its form without a reduction. */
+static void scatter_by_elements(oxp_form *form)
+{
+    form->op = &oxp_op_ScatterElements;
+}
+
 /* ---- opsets 1 to 6 ---- */
 
 #define LAST_AXIS_RULE 6 /* the last opset whose operators broadcast on request, along an axis */
@@ -217,6 +234,9 @@ void oxp_normalise(oxp_form *form)
         {"Concat", 1, 3, concat_of_channels},
         {"Pad", 1, 1, pad_by_paddings},
         {"Upsample", 1, 6, upsample_by_sides},
+        {"Scan", 8, 8, scan_is_batched},
+        {"Scan", 9, 99, scan_is_not_batched},
+        {"Scatter", 9, 10, scatter_by_elements},
     };
     for (size_t i = 0; i < OXP_COUNT(rules); i++)
         if (form->opset >= rules[i].from && form->opset <= rules[i].to &&

@@ -47,7 +47,7 @@ static oxp_status step(walk *w)
 {
     frame *top = &w->stack[w->depth - 1];
     const oxp_draft_node *node = &w->draft->nodes[top->node];
-    while (top->next < node->n_in) {
+    while (top->next < node->n_in + node->n_captures) {
         const char *name = node->in[top->next++];
         uint32_t maker;
         if (name[0] == '\0' || oxp_strmap_get(w->known, name, NULL)) continue;

@@ -146,6 +146,20 @@ static void read_attr_tensor(const reader *r, const oxp_wire_field *f, oxp_pb_at
     read_tensor(r, f, out->t);
 }
 
+static void read_graph(const reader *outer, const oxp_wire_field *field, oxp_pb_graph *out);
+
+static void read_attr_graph(const reader *r, const oxp_wire_field *f, oxp_pb_attr *out)
+{
+    if (out->g) {
+        oxp_wire_fail(r->w.file, f->start, OXP_ECORRUPT, "an attribute has two graphs");
+        return;
+    }
+    out->g = OXP_NEW(r->w.file->ctx->scratch, oxp_pb_graph, 1);
+    if (!out->g && r->w.file->status == OXP_OK)
+        r->w.file->status = oxp_ctx_fail(r->w.file->ctx, OXP_ENOMEM, "out of memory");
+    read_graph(r, f, out->g);
+}
+
 static void read_attr(const reader *outer, const oxp_wire_field *field, oxp_pb_attr *out)
 {
     reader r;
@@ -167,6 +181,9 @@ static void read_attr(const reader *outer, const oxp_wire_field *field, oxp_pb_a
             break;
         case 5:
             read_attr_tensor(&r, &f, out);
+            break;
+        case 6:
+            read_attr_graph(&r, &f, out);
             break;
         case 7:
             add_floats(&r, &f, out);

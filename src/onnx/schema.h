@@ -3,8 +3,8 @@
  * Only what the importer reads: documentation strings, annotations, training information and
  * denotations are skipped. Names are copies in the ctx's scratch arena, numbers are decoded, bulk
  * data stays where it is: a tensor's payload and an attribute's string are views into the file,
- * which must outlive the records. Absent text is "". Subgraphs are not decoded, since no operator
- * that has one is supported; so nothing here is recursive. */
+ * which must outlive the records. Absent text is "". Branches and bodies are graphs in attributes: the
+ * depth of messages bounds that recursion. */
 #ifndef OXP_ONNX_SCHEMA_H
 #define OXP_ONNX_SCHEMA_H
 
@@ -41,6 +41,7 @@ typedef enum oxp_pb_attr_type {
     OXP_PB_INT = 2,
     OXP_PB_STRING = 3,
     OXP_PB_TENSOR = 4,
+    OXP_PB_GRAPH = 5,
     OXP_PB_FLOATS = 6,
     OXP_PB_INTS = 7,
     OXP_PB_STRINGS = 8
@@ -53,7 +54,8 @@ typedef struct oxp_pb_attr { /* AttributeProto */
     double f;
     int64_t i;
     oxp_bytes s;
-    oxp_pb_tensor *t; /* NULL when absent */
+    oxp_pb_tensor *t;       /* NULL when absent */
+    struct oxp_pb_graph *g; /* likewise */
     OXP_PB_LIST(double) floats;
     OXP_PB_LIST(int64_t) ints;
     OXP_PB_LIST(oxp_bytes) strings;

@@ -66,6 +66,8 @@ static bool type_matches(const oxp_pb_attr *a, oxp_attr_type type)
         return a->type == OXP_PB_INTS;
     case OXP_ATTR_FLOATS:
         return a->type == OXP_PB_FLOATS;
+    case OXP_ATTR_GRAPH:
+        return a->type == OXP_PB_GRAPH && a->g;
     case OXP_ATTR_STRINGS:
         return a->type == OXP_PB_STRINGS;
     case OXP_ATTR_TENSOR:
@@ -167,6 +169,21 @@ static oxp_status check_arity(survey *s, const oxp_draft_node *node, const oxp_o
     return OXP_OK;
 }
 
+static oxp_status check_nodes(survey *s, const oxp_draft *draft);
+
+/* A branch or body: tensors only, and whatever its nodes need. flatten.c limits the depth. */
+static oxp_status check_sub(survey *s, const oxp_draft_node *node, const oxp_draft_sub *sub)
+{
+    bool other = false;
+    for (size_t i = 0; i < sub->pb->input.n; i++) other = other || sub->pb->input.items[i].is_other;
+    for (size_t i = 0; i < sub->pb->output.n; i++)
+        other = other || sub->pb->output.items[i].is_other;
+    if (other)
+        OXP_TRY(
+            lacks(s, node, oxp_arena_printf(s->ctx->scratch, "%s with sequences", node->op_type)));
+    return check_nodes(s, sub->body);
+}
+
 /* "Mod (opset 13)", "com.microsoft::Attention", "ai.onnx.ml::Scaler (version 9)" */
 static oxp_status lacks_operator(survey *s, const oxp_draft_node *node, const oxp_op *op)
 {
@@ -187,7 +204,14 @@ static oxp_status check_node(survey *s, const oxp_draft_node *node)
         return lacks_operator(s, node, op);
     for (size_t i = 0; i < node->n_attrs; i++)
         OXP_TRY(check_attr(s, node, node->attrs[i], op->attrs));
+    for (size_t i = 0; i < node->n_subs; i++) OXP_TRY(check_sub(s, node, &node->subs[i]));
     return check_arity(s, node, op);
+}
+
+static oxp_status check_nodes(survey *s, const oxp_draft *draft)
+{
+    for (size_t i = 0; i < draft->n_nodes; i++) OXP_TRY(check_node(s, &draft->nodes[i]));
+    return OXP_OK;
 }
 
 /* ---- the report ---- */
@@ -227,6 +251,6 @@ oxp_status oxp_draft_check_support(oxp_ctx *ctx, const oxp_draft *draft)
 {
     survey s = {.ctx = ctx};
     oxp_strmap_init(&s.index, ctx->scratch);
-    for (size_t i = 0; i < draft->n_nodes; i++) OXP_TRY(check_node(&s, &draft->nodes[i]));
+    OXP_TRY(check_nodes(&s, draft));
     return s.n_features > 0 ? report(&s) : OXP_OK;
 }

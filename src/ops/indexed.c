@@ -460,7 +460,7 @@ static const oxp_attr_spec adjoint_attrs[] = {
 #define SCATTER(symbol, first_opset, last_opset, specs)                                           \
     const oxp_op oxp_op_##symbol = {                                                              \
         .name = #symbol, .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,                    \
-        .since = first_opset, .until = last_opset, .attrs = specs, .infer = infer_scatter,        \
+        .since = first_opset, .until = last_opset, .flags = OXP_OP_WRAPS, .attrs = specs, .infer = infer_scatter,        \
         .grad = grad_scatter, .ref = ref_scatter, .lower = lower_scatter}
 GATHER(GatherElements, 11, axis_attrs);
 GATHER(GatherND, 11, gather_nd_attrs);

@@ -1,45 +1,39 @@
 /* specialise.c - see specialise.h. One walk backwards marks what the cut needs, one walk
  * forwards re-emits it with shapes. */
-#include "ops/specialise.h"
+#include "ops/special.h"
 
 #include "ops/infer.h"
 #include <string.h>
 
-typedef struct special_state {
-    oxp_ctx *ctx;
-    const oxp_graph *model;
-    oxp_build b;
-    oxp_val *map;
-    oxp_dtype *type; /* [model->n_values] */
-    bool *needed;
-    const oxp_cut *cut;
-    bool *needs_data; /* [cut->n_feeds] or NULL */
-} special_state;
+/* Is an output of the node needed, and not fed? */
+static bool is_wanted(const oxp_level *at, const oxp_node *node)
+{
+    for (uint32_t k = 0; k < node->n_out; k++)
+        if (node->out[k] && at->needed[node->out[k]] && !(at->fed && at->fed[node->out[k]]))
+            return true;
+    return false;
+}
 
 /* A needed value that nobody feeds pulls in its producer's inputs. Nodes are in topological
  * order, so one backward walk does. */
-static void mark_needed(special_state *s, const bool *fed)
+static void mark_needed(oxp_level *at)
 {
-    const oxp_graph *m = s->model;
-    for (size_t i = m->n_nodes; i-- > 0;) {
-        const oxp_node *node = m->nodes[i];
-        bool wanted = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
-        for (uint32_t k = 0; wanted && k < node->n_in; k++) s->needed[node->in[k]] = true;
-    }
-    s->needed[OXP_NO_VAL] = false;
+    const oxp_graph *m = at->graph;
+    for (size_t i = m->n_nodes; i-- > 0;)
+        for (uint32_t k = 0; is_wanted(at, m->nodes[i]) && k < m->nodes[i]->n_in; k++)
+            at->needed[m->nodes[i]->in[k]] = true;
+    at->needed[OXP_NO_VAL] = false;
 }
 
-static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
+static oxp_status add_feeds(oxp_specialiser *s, const oxp_cut *cut)
 {
     for (size_t i = 0; i < cut->n_feeds; i++) {
         const oxp_feed *feed = &cut->feeds[i];
-        const oxp_value *v = oxp_value_of(s->model, feed->val);
+        const oxp_value *v = oxp_value_of(s->top.graph, feed->val);
         const oxp_dtype dtype =
             v->dtype == OXP_DTYPE_NONE ? OXP_F32 : oxp_dtype_canonical(v->dtype);
-        s->type[feed->val] = v->dtype == OXP_DTYPE_NONE ? OXP_F32 : v->dtype;
-        oxp_val *to = &s->map[feed->val];
+        s->top.type[feed->val] = v->dtype == OXP_DTYPE_NONE ? OXP_F32 : v->dtype;
+        oxp_val *to = &s->top.map[feed->val];
         if (feed->fixed)
             OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, v->name, dtype, feed->fixed, to));
         else
@@ -49,24 +43,24 @@ static oxp_status add_feeds(special_state *s, const oxp_cut *cut)
     return OXP_OK;
 }
 
-static oxp_status add_constants(special_state *s)
+oxp_status oxp_level_begin(oxp_specialiser *s, oxp_level *level)
 {
-    for (size_t v = 1; v < s->model->n_values; v++) {
-        const oxp_value *value = s->model->values[v];
-        if (!s->needed[v] || s->map[v] != OXP_NO_VAL) continue;
-        OXP_FAIL_IF(s->ctx, value->kind == OXP_VALUE_INPUT, OXP_EINVAL,
-                    "the model's input '%s' is needed but was not given",
-                    value->name ? value->name : "?");
-        if (value->kind != OXP_VALUE_CONST) continue;
-        s->type[v] = value->dtype;
-        OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, value->name, oxp_dtype_canonical(value->dtype),
-                                    value->constant, &s->map[v]));
+    const oxp_graph *g = level->graph;
+    mark_needed(level);
+    for (size_t v = 1; v < g->n_values; v++) {
+        const oxp_value *value = g->values[v];
+        if (!level->needed[v] || level->map[v] != OXP_NO_VAL || value->kind != OXP_VALUE_CONST)
+            continue;
+        level->type[v] = value->dtype;
+        const char *name = level == &s->top ? value->name : NULL;
+        OXP_TRY(oxp_graph_add_const(s->ctx, s->b.g, name, oxp_dtype_canonical(value->dtype),
+                                    value->constant, &level->map[v]));
     }
     return OXP_OK;
 }
 
 /* The constant tensor behind new value v as an attribute of the wanted type. */
-static oxp_status attr_from_tensor(special_state *s, const oxp_const_in *ci, const oxp_tensor *t,
+static oxp_status attr_from_tensor(oxp_specialiser *s, const oxp_const_in *ci, const oxp_tensor *t,
                                    oxp_attr *out)
 {
     const size_t n = (size_t)oxp_shape_elements(&t->shape);
@@ -97,31 +91,6 @@ static const oxp_const_in *const_input(const oxp_op *op, uint32_t index)
     return NULL;
 }
 
-/* Marks the fed integers that new value v is computed from, and floats that are settings (a depth, the
- * scales of a resize): one number or a row of them. */
-static oxp_status mark_sources(special_state *s, oxp_val v)
-{
-    const oxp_graph *g = s->b.g;
-    if (!s->needs_data) return OXP_OK;
-    bool *source = OXP_NEW(s->ctx->scratch, bool, g->n_values);
-    OXP_NOMEM_IF(s->ctx, source);
-    source[v] = true;
-    for (size_t i = g->n_nodes; i-- > 0;) {
-        const oxp_node *node = g->nodes[i];
-        bool any = false;
-        for (uint32_t k = 0; k < node->n_out; k++)
-            any = any || (node->out[k] && source[node->out[k]]);
-        for (uint32_t k = 0; any && k < node->n_in; k++) source[node->in[k]] = true;
-    }
-    for (size_t i = 0; i < s->cut->n_feeds; i++) {
-        const oxp_val feed = s->map[s->cut->feeds[i].val];
-        const oxp_value *value = oxp_value_of(g, feed);
-        if (source[feed] && (value->dtype != OXP_F32 || value->shape.rank <= 1))
-            s->needs_data[i] = true;
-    }
-    return OXP_OK;
-}
-
 typedef struct resolved { /* a node's inputs and attributes in the new graph */
     oxp_val *in;
     size_t n_in;
@@ -130,7 +99,7 @@ typedef struct resolved { /* a node's inputs and attributes in the new graph */
     bool varies; /* an input that is a constant elsewhere is none here (OXP_OP_MAY_VARY) */
 } resolved;
 
-static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
+static oxp_status resolve(oxp_specialiser *s, const oxp_node *node, resolved *r)
 {
     r->in = OXP_NEW(s->ctx->scratch, oxp_val, node->n_in + 1);
     r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 2);
@@ -140,7 +109,7 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
     r->n_attrs = node->n_attrs;
     if (node->n_attrs) memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
     for (uint32_t k = 0; k < node->n_in; k++) {
-        const oxp_val v = node->in[k] == OXP_NO_VAL ? OXP_NO_VAL : s->map[node->in[k]];
+        const oxp_val v = node->in[k] == OXP_NO_VAL ? OXP_NO_VAL : s->at->map[node->in[k]];
         const oxp_const_in *ci = const_input(node->op, k);
         if (!ci) {
             r->in[r->n_in++] = v;
@@ -155,11 +124,10 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
             r->varies = true;
             continue;
         }
-        if (value->kind != OXP_VALUE_CONST) OXP_TRY(mark_sources(s, v));
-        OXP_FAIL_IF(s->ctx, value->kind != OXP_VALUE_CONST, OXP_EUNSUPPORTED,
-                    "%s '%s' takes its %s from the data of an input; it must be constant",
-                    node->op->name, node->origin, ci->attr);
-        OXP_TRY(attr_from_tensor(s, ci, value->constant, &r->attrs[r->n_attrs++]));
+        oxp_val known;
+        OXP_TRY(oxp_pin_values(s, node, ci->attr, &v, 1, &known));
+        OXP_TRY(attr_from_tensor(s, ci, oxp_value_of(s->b.g, known)->constant,
+                                 &r->attrs[r->n_attrs++]));
     }
     while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL) r->n_in--;
     return OXP_OK;
@@ -169,12 +137,12 @@ static oxp_status resolve(special_state *s, const oxp_node *node, resolved *r)
 
 /* The exact types of a node's outputs. `kind`: the dtypes that its inference gave, NULL: not yet
  * known. */
-static oxp_status exact_types(special_state *s, const oxp_node *node, const oxp_dtype *kind,
+static oxp_status exact_types(oxp_specialiser *s, const oxp_node *node, const oxp_dtype *kind,
                               uint32_t n_out, oxp_dtype *out)
 {
     oxp_dtype *in = OXP_NEW(s->ctx->scratch, oxp_dtype, node->n_in + 1);
     OXP_NOMEM_IF(s->ctx, in);
-    for (uint32_t i = 0; i < node->n_in; i++) in[i] = s->type[node->in[i]];
+    for (uint32_t i = 0; i < node->n_in; i++) in[i] = s->at->type[node->in[i]];
     for (uint32_t k = 0; k < n_out; k++) {
         out[k] = kind ? kind[k] : OXP_F32;
         const oxp_dtype special = node->op->exact ? node->op->exact(node, in, k) : OXP_DTYPE_NONE;
@@ -191,7 +159,7 @@ static oxp_status exact_types(special_state *s, const oxp_node *node, const oxp_
 
 /* The exact type of the first output as the attribute `type`; what a file may have said is
  * replaced. */
-static oxp_status add_type(special_state *s, const oxp_node *node, resolved *r)
+static oxp_status add_type(oxp_specialiser *s, const oxp_node *node, resolved *r)
 {
     oxp_dtype type;
     OXP_TRY(exact_types(s, node, NULL, 1, &type));
@@ -208,7 +176,7 @@ static bool is_narrow(oxp_dtype type)
 
 /* Records the exact types of the outputs, and wraps narrow integers around where they may have
  * left their range. */
-static oxp_status settle_types(special_state *s, const oxp_node *node, uint32_t n_out,
+static oxp_status settle_types(oxp_specialiser *s, const oxp_node *node, uint32_t n_out,
                                oxp_val *outs)
 {
     oxp_dtype *kind = OXP_NEW(s->ctx->scratch, oxp_dtype, 2 * (size_t)n_out);
@@ -219,7 +187,7 @@ static oxp_status settle_types(special_state *s, const oxp_node *node, uint32_t 
     OXP_TRY(exact_types(s, node, kind, n_out, type));
     for (uint32_t k = 0; k < n_out; k++) {
         if (node->out[k] == OXP_NO_VAL) continue;
-        s->type[node->out[k]] = oxp_dtype_canonical(type[k]) == kind[k] ? type[k] : kind[k];
+        s->at->type[node->out[k]] = oxp_dtype_canonical(type[k]) == kind[k] ? type[k] : kind[k];
         if ((node->op->flags & OXP_OP_WRAPS) && kind[k] == OXP_I64 && is_narrow(type[k]))
             outs[k] = OXP_EMIT1(&s->b, &oxp_op_Cast, outs[k], OXP_INT("to", type[k]));
     }
@@ -230,7 +198,7 @@ static oxp_status settle_types(special_state *s, const oxp_node *node, uint32_t 
 
 /* Identity, Dropout (unless it asks for training: its infer refuses that), and Cast between
  * float types, which are all one "float". */
-static bool passes_through(const special_state *s, const oxp_node *node, const resolved *r)
+static bool passes_through(const oxp_specialiser *s, const oxp_node *node, const resolved *r)
 {
     const oxp_val x = r->in[0];
     for (size_t i = 0; i < r->n_attrs; i++)
@@ -243,7 +211,7 @@ static bool passes_through(const special_state *s, const oxp_node *node, const r
 
 /* The node in the new graph; or its expansion, where a setting varies or the operator only stands for
  * others. */
-static oxp_status emit_resolved(special_state *s, const oxp_node *node, const resolved *r,
+static oxp_status emit_resolved(oxp_specialiser *s, const oxp_node *node, const resolved *r,
                                 uint32_t n_out, oxp_val *outs)
 {
     oxp_graph *g = s->b.g;
@@ -266,51 +234,88 @@ static oxp_status emit_resolved(special_state *s, const oxp_node *node, const re
     return s->b.status;
 }
 
-static oxp_status emit_node(special_state *s, const oxp_node *node)
+/* Gives the outputs the values made of them, unless absent or fed by the cut, and their names: an
+ * outer tensor's rather than that of the one inside a branch that it is. */
+static oxp_status bind_outputs(oxp_specialiser *s, const oxp_node *node, const oxp_val *outs,
+                               uint32_t n_out, size_t before)
 {
-    resolved r;
-    s->ctx->node = node->origin;
-    s->ctx->op = node->op->name;
-    OXP_TRY(resolve(s, node, &r));
-    s->b.origin = node->origin;
-    /* trailing outputs that nobody needs are not asked for; Split counts its own */
-    uint32_t n_out = node->n_out;
-    while (n_out > 1 && node->op->max_out != OXP_VARIADIC &&
-           (node->out[n_out - 1] == OXP_NO_VAL || !s->needed[node->out[n_out - 1]]) &&
-           n_out > node->op->min_out)
-        n_out--;
-    oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, n_out);
-    OXP_NOMEM_IF(s->ctx, outs);
-    if (n_out == 1 && passes_through(s, node, &r)) {
-        outs[0] = s->map[node->out[0]] = r.in[0];
-        return settle_types(s, node, 1, outs);
-    }
-    if (node->op->flags & OXP_OP_TYPED) OXP_TRY(add_type(s, node, &r));
-    const oxp_status status = emit_resolved(s, node, &r, n_out, outs);
-    for (size_t k = 0; status == OXP_EUNSUPPORTED && k < r.n_in; k++) /* Range infers from data */
-        if (r.in[k] && oxp_value_of(s->b.g, r.in[k])->kind != OXP_VALUE_CONST)
-            OXP_TRY(mark_sources(s, r.in[k]));
-    OXP_TRY(status);
-    OXP_TRY(settle_types(s, node, n_out, outs));
+    oxp_level *at = s->at;
     for (uint32_t k = 0; k < n_out; k++) {
-        if (node->out[k] == OXP_NO_VAL || s->map[node->out[k]] != OXP_NO_VAL)
-            continue; /* absent, or fed by the cut */
+        if (!node->out[k] || !outs[k] || at->map[node->out[k]] != OXP_NO_VAL) continue;
+        at->map[node->out[k]] = outs[k];
         oxp_value *made = oxp_value_of(s->b.g, outs[k]);
-        s->map[node->out[k]] = outs[k];
-        if (!made->name) made->name = oxp_value_of(s->model, node->out[k])->name;
+        const char *name = oxp_value_of(at->graph, node->out[k])->name;
+        if (!name || !at->named || (made->name && outs[k] < before)) continue;
+        if (at != &s->top) {
+            if (oxp_strmap_get(&s->names, name, NULL)) continue;
+            OXP_FAIL_IF(s->ctx, !oxp_strmap_put(&s->names, name, 1), OXP_ENOMEM, "out of memory");
+        }
+        made->name = name;
     }
     return OXP_OK;
 }
 
-static oxp_status emit_all(special_state *s, const bool *fed)
+/* Trailing outputs that nobody needs are not asked for; Split counts its own. */
+static uint32_t outputs_asked(const oxp_specialiser *s, const oxp_node *node)
 {
-    for (size_t i = 0; i < s->model->n_nodes; i++) {
-        const oxp_node *node = s->model->nodes[i];
-        bool wanted = false;
+    uint32_t n = node->n_out;
+    while (n > 1 && node->op->max_out != OXP_VARIADIC &&
+           (node->out[n - 1] == OXP_NO_VAL || !s->at->needed[node->out[n - 1]]) &&
+           n > node->op->min_out)
+        n--;
+    return n;
+}
+
+static oxp_status emit_node(oxp_specialiser *s, const oxp_node *node)
+{
+    resolved r;
+    const size_t before = s->b.g->n_values;
+    const uint32_t n_out = outputs_asked(s, node);
+    oxp_val *outs = OXP_NEW(s->ctx->scratch, oxp_val, node->n_out);
+    OXP_NOMEM_IF(s->ctx, outs);
+    s->ctx->node = node->origin;
+    s->ctx->op = node->op->name;
+    s->b.origin = node->origin;
+    if (node->op->flags & OXP_OP_CONTROL) {
+        oxp_dtype *types = OXP_NEW(s->ctx->scratch, oxp_dtype, node->n_out);
+        OXP_NOMEM_IF(s->ctx, types);
+        OXP_TRY(oxp_unroll(s, node, outs, types));
         for (uint32_t k = 0; k < node->n_out; k++)
-            wanted = wanted || (node->out[k] && s->needed[node->out[k]] && !fed[node->out[k]]);
-        if (wanted) OXP_TRY(emit_node(s, node));
+            if (node->out[k]) s->at->type[node->out[k]] = types[k];
+        return bind_outputs(s, node, outs, node->n_out, before);
     }
+    OXP_TRY(resolve(s, node, &r));
+    if (n_out == 1 && passes_through(s, node, &r)) {
+        outs[0] = s->at->map[node->out[0]] = r.in[0];
+        return settle_types(s, node, 1, outs);
+    }
+    if (node->op->flags & OXP_OP_TYPED) OXP_TRY(add_type(s, node, &r));
+    const bool by_data = (node->op->flags & OXP_OP_DATA_SHAPED) != 0;
+    const oxp_val *given = r.in;
+    if (by_data) {
+        r.in = OXP_NEW(s->ctx->scratch, oxp_val, r.n_in + 1);
+        OXP_NOMEM_IF(s->ctx, r.in);
+        OXP_TRY(oxp_pin_values(s, node, "data", given, r.n_in, r.in));
+    }
+    OXP_TRY(emit_resolved(s, node, &r, n_out, outs));
+    if (by_data) OXP_TRY(oxp_pin_results(s, node, given, r.n_in, r.attrs, r.n_attrs, outs, n_out));
+    return bind_outputs(s, node, outs, n_out, before);
+}
+
+oxp_status oxp_level_emit(oxp_specialiser *s, oxp_level *level)
+{
+    const oxp_graph *g = level->graph;
+    oxp_level *around = s->at;
+    s->at = level;
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        const oxp_value *v = oxp_value_of(g, g->inputs[i]);
+        OXP_FAIL_IF(s->ctx, level->needed[g->inputs[i]] && level->map[g->inputs[i]] == OXP_NO_VAL,
+                    OXP_EINVAL, "the %s '%s' is needed but was not given",
+                    level == &s->top ? "model's input" : "input", v->name ? v->name : "?");
+    }
+    for (size_t i = 0; i < g->n_nodes; i++)
+        if (is_wanted(level, g->nodes[i])) OXP_TRY(emit_node(s, g->nodes[i]));
+    s->at = around;
     return OXP_OK;
 }
 
@@ -318,24 +323,25 @@ oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model
                           const oxp_cut *cut, oxp_special *out, bool *needs_data)
 {
     ctx->stage = OXP_STAGE_INFER;
-    special_state s = {.ctx = ctx, .model = model, .cut = cut, .needs_data = needs_data};
+    oxp_specialiser s = {.ctx = ctx, .cut = cut, .needs_data = needs_data};
     bool *fed = OXP_NEW(ctx->scratch, bool, model->n_values);
-    s.needed = OXP_NEW(ctx->scratch, bool, model->n_values);
-    s.map = OXP_NEW(arena, oxp_val, model->n_values);
-    s.type = OXP_NEW(arena, oxp_dtype, model->n_values);
+    bool *needed = OXP_NEW(ctx->scratch, bool, model->n_values);
+    oxp_val *map = OXP_NEW(arena, oxp_val, model->n_values);
+    oxp_dtype *type = OXP_NEW(arena, oxp_dtype, model->n_values);
     oxp_graph *g = oxp_graph_new(arena);
-    OXP_FAIL_IF(ctx, !fed || !s.needed || !s.map || !s.type || !g, OXP_ENOMEM, "out of memory");
+    OXP_FAIL_IF(ctx, !fed || !needed || !map || !type || !g, OXP_ENOMEM, "out of memory");
+    s.top = (oxp_level){model, map, type, needed, fed, true};
+    s.at = &s.top;
     oxp_build_init(&s.b, ctx, g);
     g->max_bytes = cut->max_bytes;
     for (size_t i = 0; i < cut->n_feeds; i++) fed[cut->feeds[i].val] = true;
-    for (size_t i = 0; i < cut->n_wanted; i++) s.needed[cut->wanted[i]] = true;
-    mark_needed(&s, fed);
+    for (size_t i = 0; i < cut->n_wanted; i++) needed[cut->wanted[i]] = true;
     OXP_TRY(add_feeds(&s, cut));
-    OXP_TRY(add_constants(&s));
-    OXP_TRY(emit_all(&s, fed));
+    OXP_TRY(oxp_level_begin(&s, &s.top));
+    OXP_TRY(oxp_level_emit(&s, &s.top));
     for (size_t i = 0; i < cut->n_wanted; i++)
-        OXP_TRY(oxp_graph_add_output(ctx, g, s.map[cut->wanted[i]]));
+        OXP_TRY(oxp_graph_add_output(ctx, g, map[cut->wanted[i]]));
     ctx->node = ctx->op = NULL;
-    *out = (oxp_special){g, s.map, s.type};
+    *out = (oxp_special){g, map, type, s.pins, s.n_pins};
     return oxp_graph_verify(ctx, g);
 }

@@ -3,7 +3,11 @@
  *
  * A cut says which tensors are fed and which are wanted; only what lies between them is kept. Any
  * named tensor can be on either side. Every shape becomes concrete, inputs that decide shapes
- * become attributes, arithmetic on shapes disappears.
+ * become attributes, arithmetic on shapes disappears, branches and bodies stand where they run.
+ *
+ * What decides a shape, or which branch runs and how often a body does, must be known. It is when it
+ * follows from constants and shapes; else it is asked for as the data of an input, or computed once from
+ * the data at hand and pinned: the graph then holds for data that give the same.
  *
  * Types: a specialised graph knows floats, integers and booleans only (law 2 of ir/graph.h), and
  * integers are computed with 64 bits. What the width of an integer decides is settled here, while
@@ -28,13 +32,29 @@ typedef struct oxp_cut {
     const oxp_val *wanted; /* in the model graph */
     size_t n_wanted;
     uint64_t max_bytes; /* the limit of the graph made; 0: none */
+    /* The data of values of the graph as far as it is made, for what is fed; NULL: not known. */
+    oxp_status (*evaluate)(oxp_ctx *ctx, void *arg, const oxp_graph *g, const oxp_val *vals,
+                           size_t n, oxp_tensor *out);
+    void *evaluate_arg;
 } oxp_cut;
+
+/* What was computed from the data at hand and became a constant. */
+typedef struct oxp_pin {
+    const oxp_val *vals; /* in the graph, not constants */
+    size_t n_vals;
+    const oxp_node
+        *node; /* what makes shapes of them: then its results are pinned; NULL: the values */
+    const oxp_tensor *const
+        *data; /* [n_vals], or [node->n_out]; NULL where an output is not wanted */
+} oxp_pin;
 
 typedef struct oxp_special {
     oxp_graph *g; /* inputs in the order of the feeds that are not fixed; outputs: the wanted */
     oxp_val *map; /* model value -> value in g; OXP_NO_VAL when cut away */
     /* model value -> its element type in ONNX; NONE where map has nothing */
     oxp_dtype *type;
+    oxp_pin *pins;
+    size_t n_pins;
 } oxp_special;
 
 /* Everything is made in `arena`. OXP_EINVAL when a needed input is not fed (named), or when a shape
@@ -42,5 +62,9 @@ typedef struct oxp_special {
  * needs_data ([n_feeds], may be NULL) become true: give those as `fixed` and try again. */
 oxp_status oxp_specialise(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *model,
                           const oxp_cut *cut, oxp_special *out, bool *needs_data);
+
+/* Do these data of the pin's values (in double) give what is pinned? */
+oxp_status oxp_pin_holds(oxp_ctx *ctx, const oxp_graph *g, const oxp_pin *pin,
+                         const oxp_tensor *data, bool *holds);
 
 #endif

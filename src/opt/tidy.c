@@ -34,6 +34,8 @@ static bool same_attr(const oxp_attr *a, const oxp_attr *b)
                (a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof(double)) == 0);
     case OXP_ATTR_TENSOR:
         return a->t == b->t;
+    case OXP_ATTR_GRAPH:
+        return a->g == b->g;
     }
     return false;
 }

@@ -56,7 +56,10 @@ static void specialise(net *t)
         t->inputs[i] = load(t, name);
         feeds[i] = (oxp_feed){.val = t->model->inputs[i].value, .shape = t->inputs[i].shape};
     }
-    const oxp_cut cut = {feeds, t->model->n_inputs, &t->model->outputs[0].value, 1, 0};
+    const oxp_cut cut = {.feeds = feeds,
+                         .n_feeds = t->model->n_inputs,
+                         .wanted = &t->model->outputs[0].value,
+                         .n_wanted = 1};
     must(t, oxp_specialise(&t->ctx, t->arena, t->model->graph, &cut, &special, NULL));
     t->g = special.g;
     t->output = special.g->outputs[0];

@@ -31,6 +31,7 @@ static void count_row(runner *r, const op_case *c)
 static const char *lacks(const oxp_op *op)
 {
     const bool ours = (op->flags & OXP_OP_INTERNAL) != 0;
+    if (op->flags & OXP_OP_CONTROL) return NULL; /* never in a specialised graph */
     if (!op->infer) return "no infer: shapes of the outputs from those of the inputs";
     if (!op->ref) return "no ref: the naive loop in double that everything is compared with";
     if (!op->lower && !op->expand)
@@ -96,14 +97,19 @@ static void run_file(runner *r, const char *path)
 static bool lists(const oxp_op *op, unsigned rows)
 {
     const char *why = lacks(op);
-    const char *gradient = op->flags & OXP_OP_NOT_DIFFERENTIABLE ? "none (declared)"
-                           : op->grad                            ? "direct"
-                           : op->expand                          ? "expansion"
-                                                                 : "MISSING";
-    const char *fast = op->lower ? "direct" : op->expand ? "expansion" : "MISSING";
+    const char *gradient = op->flags & OXP_OP_CONTROL              ? "of its parts"
+                           : op->flags & OXP_OP_NOT_DIFFERENTIABLE ? "none (declared)"
+                           : op->grad                              ? "direct"
+                           : op->expand                            ? "expansion"
+                                                                   : "MISSING";
+    const char *fast = op->flags & OXP_OP_CONTROL ? "unrolled"
+                       : op->lower                ? "direct"
+                       : op->expand               ? "expansion"
+                                                  : "MISSING";
     printf("%-22s opset %-3d lower %-10s gradient %-16s rows %u\n", op->name, op->since, fast,
            gradient, rows);
-    if (!why && rows < MIN_ROWS) why = "fewer than 3 rows: write some in a tests/ops/*.cases file";
+    if (!why && rows < MIN_ROWS && !(op->flags & OXP_OP_CONTROL))
+        why = "fewer than 3 rows: write some in a tests/ops/*.cases file";
     if (why) printf("FAIL %s: %s\n", op->name, why);
     return !why;
 }

@@ -1,0 +1,30 @@
+/* control.c - If, Loop and Scan: what a file may say about them. unroll.c puts their branches and bodies
+ * in their place, so there is nothing else to know. */
+#include "ops/infer.h"
+
+static oxp_status infer_none(oxp_infer *inf)
+{
+    OXP_FAIL(inf->ctx, OXP_EINTERNAL, "%s '%s' was not unrolled", inf->node->op->name,
+             inf->node->origin);
+}
+
+/* clang-format off */
+#define CAPTURES {"captures", OXP_ATTR_INT, NULL}, {NULL, OXP_ATTR_INT, NULL}
+static const oxp_attr_spec if_attrs[] = {
+    {"then_branch", OXP_ATTR_GRAPH, NULL}, {"else_branch", OXP_ATTR_GRAPH, NULL}, CAPTURES};
+static const oxp_attr_spec loop_attrs[] = {{"body", OXP_ATTR_GRAPH, NULL}, CAPTURES};
+static const oxp_attr_spec scan_attrs[] = { /* batched: opset 8, which calls the directions so */
+    {"body", OXP_ATTR_GRAPH, NULL}, {"num_scan_inputs", OXP_ATTR_INT, NULL},
+    {"scan_input_axes", OXP_ATTR_INTS, NULL}, {"scan_output_axes", OXP_ATTR_INTS, NULL},
+    {"scan_input_directions", OXP_ATTR_INTS, NULL}, {"scan_output_directions", OXP_ATTR_INTS, NULL},
+    {"directions", OXP_ATTR_INTS, NULL}, {"batched", OXP_ATTR_INT, NULL}, CAPTURES};
+
+#define CONTROL(symbol, least, first_opset, specs)                                                \
+    const oxp_op oxp_op_##symbol = {                                                              \
+        .name = #symbol, .min_in = least, .max_in = OXP_VARIADIC, .min_out = 1,                   \
+        .max_out = OXP_VARIADIC, .since = first_opset, .flags = OXP_OP_CONTROL | OXP_OP_NO_FOLD,  \
+        .attrs = specs, .infer = infer_none}
+CONTROL(If, 1, 1, if_attrs);
+CONTROL(Loop, 0, 1, loop_attrs);
+CONTROL(Scan, 0, 8, scan_attrs);
+/* clang-format on */
