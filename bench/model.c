@@ -58,7 +58,8 @@ oxp_program *bench_forward(bench_model *m)
 {
     static const oxp_pass_fn passes[] = {oxp_opt_raise, oxp_opt_merge, oxp_opt_tidy, oxp_opt_fuse};
     const oxp_feed feed = {m->onnx->graph->inputs[0], m->input.shape, NULL};
-    const oxp_cut cut = {&feed, 1, m->onnx->graph->outputs, 1, 0};
+    const oxp_cut cut = {
+        .feeds = &feed, .n_feeds = 1, .wanted = m->onnx->graph->outputs, .n_wanted = 1};
     oxp_special special;
     oxp_program *p;
     bench_must(m, oxp_specialise(&m->ctx, m->arena, m->onnx->graph, &cut, &special, NULL),

@@ -127,6 +127,25 @@ static oxp_status check_input(oxp_ctx *ctx, const oxp_value *declared, const oxp
     return OXP_OK;
 }
 
+/* How many items the inputs whose first axis is open say there are; 0: none says. */
+static int64_t items_said(const oxp_graph *model, const oxp_tensor *inputs)
+{
+    for (size_t i = 0; i < model->n_inputs; i++) {
+        const oxp_shape *declared = &oxp_value_of(model, model->inputs[i])->shape;
+        const oxp_shape *have = &inputs[i].shape;
+        if (declared->rank == have->rank && have->rank > 0 && declared->dim[0] == OXP_DIM_UNKNOWN)
+            return have->dim[0];
+    }
+    return 0;
+}
+
+/* A first axis of another fixed size than the batch is none: the layers of a recurrent state. */
+static bool has_fixed_front(const oxp_shape *declared, const oxp_shape *have, int64_t items)
+{
+    return items > 0 && declared->rank == have->rank && declared->dim[0] > 0 &&
+           declared->dim[0] != items;
+}
+
 /* The rows' shapes, the number of items, and how many the model's declaration forces into one
  * run (0: any). */
 static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tensor *inputs,
@@ -135,12 +154,14 @@ static oxp_status read_shapes(oxp_ctx *ctx, const oxp_session *s, const oxp_tens
     const oxp_graph *model = s->net.graph;
     OXP_FAIL_IF(ctx, n != model->n_inputs, OXP_EINVAL, "the model has %zu inputs, found %zu",
                 model->n_inputs, n);
+    const int64_t items = items_said(model, inputs);
     *n_items = 0;
     *forced = 0;
     for (size_t i = 0; i < n; i++) {
         const oxp_value *declared = oxp_value_of(model, model->inputs[i]);
         const oxp_shape *have = &inputs[i].shape;
-        const bool batched = !s->unbatched && is_batched(&declared->shape, have);
+        const bool batched = !s->unbatched && is_batched(&declared->shape, have) &&
+                             !has_fixed_front(&declared->shape, have, items);
         OXP_TRY(check_input(ctx, declared, &inputs[i], batched));
         shapes[i] = (oxp_input_shape){.row = *have, .shared = !batched};
         if (!batched) continue;

@@ -299,6 +299,7 @@ static oxp_status emit_node(oxp_specialiser *s, const oxp_node *node)
     }
     OXP_TRY(emit_resolved(s, node, &r, n_out, outs));
     if (by_data) OXP_TRY(oxp_pin_results(s, node, given, r.n_in, r.attrs, r.n_attrs, outs, n_out));
+    OXP_TRY(settle_types(s, node, n_out, outs));
     return bind_outputs(s, node, outs, n_out, before);
 }
 

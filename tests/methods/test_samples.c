@@ -1,11 +1,13 @@
 /* test_samples.c - real models: outputs against ONNX Runtime's, gradients, Grad-CAM and attention
  * gradients against PyTorch's.
  *
+ * Where there is no reference for the gradient, it is held against differences of outputs in double.
  * Each row runs in both executors: plain (double) and fused (float). Models that may not be in the
  * repository are read from beside it and skipped, by name, when they are not there. Tolerances
  * are relative to the reference's maximum. */
 #include "net.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,10 +23,19 @@ typedef struct sample_check {
 
 typedef struct sample {
     const char *root, *model, *io;
-    const char *inputs[2], *output;
+    const char *inputs[3], *output;
     double tolerance;
     sample_check checks[8];
 } sample;
+
+/* No reference: the gradient of one element of the output, held against differences. */
+#define DIFFERENCES ""
+#define AT(element)                                                         \
+    {                                                                       \
+        {                                                                   \
+            DIFFERENCES, {.method = "saliency", .target = (element)}, false \
+        }                                                                   \
+    }
 
 #define VIT_ATTENTION(n)  "/b." #n "/a/Softmax_output_0"
 #define BERT_ATTENTION(n) "/layer." #n "/Softmax_output_0"
@@ -134,6 +145,34 @@ static const sample samples[] = {
      "output__logits.npy",
      1e-4,
      {{0}}},
+    {BESIDE,
+     "e_audio/silero_vad_16k_op15.onnx",
+     "e_audio/silero_vad_16k_op15.io",
+     {"input__input.npy", "input__state.npy", "input__sr.npy"},
+     "output__output.npy",
+     1e-4,
+     AT(0)},
+    {BESIDE,
+     "f_timeseries_ecg/dianna_season_temp_max.onnx",
+     "f_timeseries_ecg/dianna_season_temp_max.io",
+     {"input__input_3_0.npy"},
+     "output__Identity_0.npy",
+     1e-4,
+     AT(1)},
+    {BESIDE,
+     "h_2d_segmentation/sinet_portrait_softmax.onnx",
+     "h_2d_segmentation/sinet_portrait_softmax.io",
+     {"input__data.npy"},
+     "output__Softmax_1.npy",
+     1e-4,
+     AT(102400 + 160 * 320 + 30)},
+    {BESIDE,
+     "i_detection/ultraface_rfb320.onnx",
+     "i_detection/ultraface_rfb320.io",
+     {"input__input.npy"},
+     "output__scores.npy",
+     1e-4,
+     AT(8001)},
 };
 
 static oxp_tensor item_of(const oxp_tensor *all, int64_t item)
@@ -182,6 +221,54 @@ static void check_attribution(test_net *t, const sample *s, const sample_check *
     }
 }
 
+/* f(x), with the first input moved by step along `direction`. */
+static double probe(test_net *t, const sample *s, const oxp_tensor *inputs, size_t n,
+                    int64_t element, const double *direction, double step)
+{
+    oxp_tensor moved[3], got;
+    memcpy(moved, inputs, n * sizeof *moved);
+    const int64_t cells = oxp_shape_elements(&inputs[0].shape);
+    double *x = oxp_arena_alloc(t->arena, (size_t)cells, sizeof *x);
+    assert_non_null(x);
+    for (int64_t i = 0; i < cells; i++) x[i] = oxp_tensor_get(&inputs[0], i) + step * direction[i];
+    moved[0].dtype = OXP_F64;
+    moved[0].data = x;
+    oxp_arena_reset(t->scratch);
+    const oxp_status status = oxp_compute(&t->ctx, &t->net, t->arena, t->net.graph->inputs, moved,
+                                          n, t->net.graph->outputs, 1, 0, true, &got);
+    if (status != OXP_OK) fail_msg("%s: %s", s->model, t->error.message);
+    return oxp_tensor_get(&got, element);
+}
+
+/* The gradient times a direction of small steps against the difference along it. */
+static void check_differences(test_net *t, const sample *s, int64_t element,
+                              const oxp_tensor *inputs, size_t n, bool fused)
+{
+    const test_ask ask = {.method = "saliency",
+                          .target = element,
+                          .element = true,
+                          .space = OXP_SPACE_OUTPUT,
+                          .fused = fused};
+    const int64_t cells = oxp_shape_elements(&inputs[0].shape);
+    double *direction = oxp_arena_alloc(t->arena, (size_t)cells, sizeof *direction);
+    assert_non_null(direction);
+    const oxp_explanation e = test_explain(t, &ask, inputs, n);
+    const oxp_tensor *gradient = &e.maps[0].raw;
+    assert_int_equal(oxp_shape_elements(&gradient->shape), cells);
+    double want = 0.0, size = 0.0;
+    for (int64_t i = 0; i < cells; i++) {
+        direction[i] = (double)((i * 2654435761 >> 7) % 201 - 100) / 100.0;
+        want += direction[i] * oxp_tensor_get(gradient, i);
+        size += fabs(direction[i] * oxp_tensor_get(gradient, i));
+    }
+    const double h = 1e-7, slope = (probe(t, s, inputs, n, element, direction, h) -
+                                    probe(t, s, inputs, n, element, direction, -h)) /
+                                   (2 * h);
+    if (!(size > 0.0) || !(fabs(slope - want) <= 1e-4 * size))
+        fail_msg("%s: the slope is %.9g, the gradient says %.9g (of %.3g)", s->model, slope, want,
+                 size);
+}
+
 static void run(bool fused)
 {
     size_t done = 0;
@@ -194,15 +281,18 @@ static void run(bool fused)
             continue;
         }
         test_net *t = test_net_open(path);
-        oxp_tensor inputs[2];
+        oxp_tensor inputs[3];
         size_t n = 0;
-        for (; n < 2 && s->inputs[n]; n++) {
+        for (; n < 3 && s->inputs[n]; n++) {
             snprintf(path, sizeof path, "%s%s/%s", s->root, s->io, s->inputs[n]);
             inputs[n] = test_npy(t, path);
         }
         check_output(t, s, inputs, n, fused);
         for (const sample_check *c = s->checks; c->ref; c++)
-            check_attribution(t, s, c, inputs, n, fused);
+            if (c->ref[0])
+                check_attribution(t, s, c, inputs, n, fused);
+            else
+                check_differences(t, s, c->ask.target, inputs, n, fused);
         test_net_close(t);
         done++;
     }
