@@ -105,8 +105,9 @@ static oxp_status warn(oxp_compile *s)
         oxp_core_note(core, note);
     }
     if (core->n_pins > 0)
-        add_note(core, "warning: shapes or branches inside the model were computed from this input "
-                       "and held: influence through them is not in the map");
+        oxp_core_note(core,
+                      "warning: shapes or branches inside the model were computed from this input "
+                      "and held: influence through them is not in the map");
     if (core->stopped)
         oxp_core_note(core,
                       "warning: a path from the input goes through a step function (rounding, "

@@ -41,7 +41,7 @@ static int index_of(const oxp_val *list, size_t n, oxp_val v)
 }
 
 /* The data of the first n of `feeds`: those of the model's inputs. */
-static oxp_status fed_of(compile_state *s, oxp_arena *arena, const oxp_feed *feeds, size_t n_feeds,
+static oxp_status fed_of(oxp_compile *s, oxp_arena *arena, const oxp_feed *feeds, size_t n_feeds,
                          oxp_fed *fed)
 {
     const oxp_tensor **data = OXP_NEW(arena, const oxp_tensor *, n_feeds + 1);
