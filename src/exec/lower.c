@@ -53,6 +53,11 @@ oxp_status oxp_lower_defer(oxp_lower *lw, void (*fn)(void *), void *ptr)
     return OXP_OK;
 }
 
+bool oxp_lower_wants_channels_last(oxp_lower *lw, oxp_val v)
+{
+    return v < lw->program->g->n_values && lw->wants_channels_last[v];
+}
+
 /* ---- storages ---- */
 
 static oxp_status new_storage(oxp_lower *lw, size_t bytes, const void *constant, uint32_t *out)
@@ -313,8 +318,7 @@ static oxp_status place_like(oxp_lower *lw, oxp_val v, oxp_val like, oxp_place *
         return OXP_OK;
     }
     oxp_layout layout = l->shape.rank == shape->rank ? layout_of(lw, like) : OXP_LAYOUT_ROWS;
-    if (v < lw->program->g->n_values && lw->wants_channels_last[v])
-        layout = OXP_LAYOUT_CHANNELS_LAST;
+    if (oxp_lower_wants_channels_last(lw, v)) layout = OXP_LAYOUT_CHANNELS_LAST;
     *place = oxp_place_dense(shape, layout);
     return OXP_OK;
 }

@@ -183,12 +183,47 @@ static oxp_status ref_same(const oxp_call *call)
     return OXP_OK;
 }
 
+/* Axes into which those of both shapes can be split; false when there are none, or too many. */
+static bool refine(const oxp_shape *from, const oxp_shape *to, oxp_shape *out)
+{
+    int i = 0, j = 0;
+    int64_t a = 1, b = 1; /* what is left of axis i - 1 of one, j - 1 of the other */
+    *out = (oxp_shape){0};
+    for (;;) {
+        while (a == 1 && i < from->rank) a = from->dim[i++];
+        while (b == 1 && j < to->rank) b = to->dim[j++];
+        if (a == 1 && b == 1) return true;
+        const int64_t part = a < b ? a : b;
+        if (part == 0 || a % part != 0 || b % part != 0 || out->rank == OXP_MAX_RANK) return false;
+        out->dim[out->rank++] = part;
+        a /= part;
+        b /= part;
+    }
+}
+
+/* What no view can say but a channels-last reader wants: one copy, straight to where it goes. */
+static oxp_status copy_reshaped(oxp_lower *lw, oxp_val x, oxp_val y, const oxp_shape *axes)
+{
+    const oxp_graph *g = oxp_lower_graph(lw);
+    oxp_part from = {.val = x, .rank = axes->rank}, to = {.val = y, .rank = axes->rank};
+    OXP_TRY(oxp_lower_result(lw, y, OXP_LAYOUT_CHANNELS_LAST));
+    oxp_place_reshape(oxp_shape_at(g, x), oxp_lower_place(lw, x), axes, &from.place);
+    oxp_place_reshape(oxp_shape_at(g, y), oxp_lower_place(lw, y), axes, &to.place);
+    memcpy(from.dim, axes->dim, sizeof from.dim);
+    memcpy(to.dim, axes->dim, sizeof to.dim);
+    return oxp_lower_copy(lw, &from, &to);
+}
+
 static oxp_status lower_reshape(oxp_lower *lw, const oxp_node *node)
 {
     const oxp_graph *g = oxp_lower_graph(lw);
     const oxp_shape *from = oxp_shape_at(g, node->in[0]), *to = oxp_shape_at(g, node->out[0]);
     oxp_val x = node->in[0];
+    oxp_shape axes;
     oxp_place place;
+    if (oxp_lower_wants_channels_last(lw, node->out[0]) &&
+        !oxp_place_reshape(from, oxp_lower_place(lw, x), to, &place) && refine(from, to, &axes))
+        return copy_reshaped(lw, x, node->out[0], &axes);
     if (!oxp_place_reshape(from, oxp_lower_place(lw, x), to, &place)) {
         OXP_TRY(oxp_lower_operand(lw, x, OXP_LAYOUT_ROWS, &x));
         OXP_NODE_FAIL_IF(oxp_lower_ctx(lw), node,

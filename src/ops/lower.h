@@ -37,6 +37,8 @@ oxp_arena *oxp_lower_arena(oxp_lower *lw); /* the session's: for step arguments 
 const oxp_place *oxp_lower_place(oxp_lower *lw, oxp_val v);
 /* True when v is dense in the given layout (axes of size 1 do not count; a value can be both). */
 bool oxp_lower_is(oxp_lower *lw, oxp_val v, oxp_layout layout);
+/* What reads v next would like it channels-last. */
+bool oxp_lower_wants_channels_last(oxp_lower *lw, oxp_val v);
 /* A value equal to v that is dense in `layout` (ANY: dense in some permutation): v itself, or a
  * copy made by an appended step (a reorder, counted) and remembered; for constants a converted
  * constant. An input still without layout takes this one. */
