@@ -126,6 +126,26 @@ static void cut_and_joined(void **state)
                           INTS("input_shape", 2, 6, 4, 5)));
 }
 
+/* What a pool reads is copied straight to channels-last where no view can say it. */
+static void straight_to_channels_last(void **state)
+{
+    fixture *f = *state;
+    const oxp_attr window = INTS("kernel_shape", 2, 2), block = OXP_INT("blocksize", 2);
+    const oxp_val groups = APPLY(Reshape, f->image, INTS("shape", 2, 2, 3, 4, 5));
+    const oxp_val mixed = APPLY(Transpose, groups, INTS("perm", 0, 2, 1, 3, 4));
+    const oxp_val shuffled = APPLY(Reshape, mixed, INTS("shape", 2, 6, 4, 5));
+    same_in_both(f, oxp_emit(&f->b, &oxp_op_MaxPool, &shuffled, 1, &window, 1));
+    const oxp_val turned =
+        APPLY(Reshape, f->image, INTS("shape", 2, 5, 6, 4)); /* nothing in common */
+    same_in_both(f, oxp_emit(&f->b, &oxp_op_MaxPool, &turned, 1, &window, 1));
+    const oxp_val even =
+        APPLY(Slice, f->image, INTS("starts", 0), INTS("ends", 4), INTS("axes", 1));
+    const oxp_val large = oxp_emit(&f->b, &oxp_op_DepthToSpace, &even, 1, &block, 1);
+    same_in_both(f, oxp_emit(&f->b, &oxp_op_MaxPool, &large, 1, &window, 1));
+    const oxp_val deep = oxp_emit(&f->b, &oxp_op_SpaceToDepth, &large, 1, &block, 1);
+    same_in_both(f, oxp_emit(&f->b, &oxp_op_MaxPool, &deep, 1, &window, 1));
+}
+
 static void padded_and_repeated(void **state)
 {
     fixture *f = *state;
@@ -159,8 +179,8 @@ static void gathered(void **state)
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(renamed_axes), TEST(tokens_and_heads),
-                                       TEST(cut_and_joined), TEST(padded_and_repeated),
-                                       TEST(gathered)};
+    const struct CMUnitTest tests[] = {TEST(renamed_axes),        TEST(tokens_and_heads),
+                                       TEST(cut_and_joined),      TEST(straight_to_channels_last),
+                                       TEST(padded_and_repeated), TEST(gathered)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
