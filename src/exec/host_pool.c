@@ -13,6 +13,7 @@ typedef struct pool_args { /* axes of size 1 are added in front, up to three */
     oxp_pool p;
     int64_t in_cells, out_cells; /* per item */
     int64_t taps;
+    bool columns; /* places are counted with the first axis running fastest */
 } pool_args;
 
 typedef struct job {
@@ -20,6 +21,7 @@ typedef struct job {
     const float *x, *dy;
     float *out;
     int32_t *winner; /* [n][out cells][c] */
+    int64_t *place;  /* the same */
 } job;
 
 /* Cells of one window inside the input, along each axis: kernel positions [lo, hi). */
@@ -160,6 +162,28 @@ static void winner_range(void *arg, int64_t begin, int64_t end)
     }
 }
 
+/* From the winning taps to places in x (N,C,axes...). */
+static void place_range(void *arg, int64_t begin, int64_t end)
+{
+    const job *j = arg;
+    const oxp_pool *p = &j->a->p;
+    for (int64_t r = begin; r < end; r++) {
+        const window w = window_at(p, r % j->a->out_cells);
+        const int64_t item = r / j->a->out_cells;
+        for (int64_t c = 0; c < p->c; c++) {
+            const int32_t tap = j->winner[r * p->c + c];
+            const int64_t k[3] = {tap / (p->kernel[1] * p->kernel[2]),
+                                  tap / p->kernel[2] % p->kernel[1], tap % p->kernel[2]};
+            int64_t cell = cell_of(p, &w, k);
+            if (j->a->columns) {
+                const int64_t i0 = cell / (p->in[1] * p->in[2]), i1 = cell / p->in[2] % p->in[1];
+                cell = i0 + p->in[0] * (i1 + p->in[1] * (cell % p->in[2]));
+            }
+            j->place[r * p->c + c] = (item * p->c + c) * j->a->in_cells + cell;
+        }
+    }
+}
+
 /* Along axis a: the result whose window has kernel position k on input position i; false when
  * there is none. */
 static bool covers(const oxp_pool *p, int a, int64_t i, int64_t k, int64_t *o)
@@ -209,7 +233,7 @@ static void grad_range(void *arg, int64_t begin, int64_t end)
 static oxp_status run_pool(const oxp_host_call *c)
 {
     const pool_args *a = c->args;
-    job j = {a, c->ptr[0], NULL, c->ptr[1], NULL};
+    job j = {.a = a, .x = c->ptr[0], .out = c->ptr[1]};
     const int64_t cells = a->p.n * a->out_cells;
     oxp_parallel(c->threads, cells, cells * a->p.c * a->taps, forward_range, &j);
     return OXP_OK;
@@ -218,17 +242,27 @@ static oxp_status run_pool(const oxp_host_call *c)
 static oxp_status run_max_grad(const oxp_host_call *c)
 {
     const pool_args *a = c->args;
-    job j = {a, c->ptr[0], c->ptr[1], c->ptr[2], c->scratch};
+    job j = {.a = a, .x = c->ptr[0], .dy = c->ptr[1], .out = c->ptr[2], .winner = c->scratch};
     const int64_t out = a->p.n * a->out_cells, in = a->p.n * a->in_cells;
     oxp_parallel(c->threads, out, out * a->p.c * a->taps, winner_range, &j);
     oxp_parallel(c->threads, in, (in + out * a->taps) * a->p.c, grad_range, &j);
     return OXP_OK;
 }
 
+static oxp_status run_index(const oxp_host_call *c)
+{
+    const pool_args *a = c->args;
+    job j = {.a = a, .x = c->ptr[0], .winner = c->scratch, .place = c->ptr[1]};
+    const int64_t out = a->p.n * a->out_cells;
+    oxp_parallel(c->threads, out, out * a->p.c * a->taps, winner_range, &j);
+    oxp_parallel(c->threads, out, out * a->p.c * 8, place_range, &j);
+    return OXP_OK;
+}
+
 static oxp_status run_average_grad(const oxp_host_call *c)
 {
     const pool_args *a = c->args;
-    job j = {a, NULL, c->ptr[0], c->ptr[1], NULL};
+    job j = {.a = a, .dy = c->ptr[0], .out = c->ptr[1]};
     const int64_t out = a->p.n * a->out_cells, in = a->p.n * a->in_cells;
     oxp_parallel(c->threads, in, (in + out * a->taps) * a->p.c, grad_range, &j);
     return OXP_OK;
@@ -272,6 +306,22 @@ oxp_status oxp_lower_pool(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_va
                           0);
 }
 
+static size_t winners(const pool_args *a)
+{
+    return (size_t)(a->p.n * a->out_cells * a->p.c) * sizeof(int32_t);
+}
+
+oxp_status oxp_lower_max_pool_index(oxp_lower *lw, const oxp_pool *pool, bool columns, oxp_val x,
+                                    oxp_val index)
+{
+    pool_args *a;
+    OXP_TRY(describe(lw, pool, &a));
+    a->columns = columns;
+    OXP_TRY(oxp_lower_operand(lw, x, OXP_LAYOUT_CHANNELS_LAST, &x));
+    OXP_TRY(oxp_lower_result(lw, index, OXP_LAYOUT_CHANNELS_LAST));
+    return oxp_lower_host(lw, "max pool index", run_index, a, &x, 1, &index, 1, winners(a));
+}
+
 oxp_status oxp_lower_max_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y,
                                    oxp_val dy, oxp_val dx)
 {
@@ -282,9 +332,7 @@ oxp_status oxp_lower_max_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val 
     OXP_TRY(oxp_lower_operand(lw, x, OXP_LAYOUT_CHANNELS_LAST, &in[0]));
     OXP_TRY(oxp_lower_operand(lw, dy, OXP_LAYOUT_CHANNELS_LAST, &in[1]));
     OXP_TRY(oxp_lower_result(lw, dx, OXP_LAYOUT_CHANNELS_LAST));
-    const size_t scratch =
-        (size_t)oxp_shape_elements(&oxp_lower_at(lw, dy)->shape) * sizeof(int32_t);
-    return oxp_lower_host(lw, "max pool grad", run_max_grad, a, in, 2, &dx, 1, scratch);
+    return oxp_lower_host(lw, "max pool grad", run_max_grad, a, in, 2, &dx, 1, winners(a));
 }
 
 oxp_status oxp_lower_average_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val dy, oxp_val dx)

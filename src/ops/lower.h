@@ -125,6 +125,10 @@ typedef struct oxp_pool { /* x (N,C,axes...), y (N,C,axes...) */
     bool include_pad;
 } oxp_pool;
 oxp_status oxp_lower_pool(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y);
+/* I64: the place of each maximum in the whole of x, counted along rows, or with the first spatial axis
+ * running fastest. */
+oxp_status oxp_lower_max_pool_index(oxp_lower *lw, const oxp_pool *pool, bool columns, oxp_val x,
+                                    oxp_val index);
 /* The gradient goes to the first maximum in scan order, recomputed from x and y. */
 oxp_status oxp_lower_max_pool_grad(oxp_lower *lw, const oxp_pool *pool, oxp_val x, oxp_val y,
                                    oxp_val dy, oxp_val dx);

@@ -3,8 +3,9 @@
  * Pinned: a maximum is the first of its window in scan order, and it alone gets the adjoint; -inf
  * counts as a number, so a window of -inf has its first cell as maximum. With count_include_pad the
  * average divides by the cells inside the input and its *declared* padding: what ceil_mode hangs
- * over beyond that is not counted, as in ONNX Runtime. Windows wholly in padding are refused.
- * Indices, the second output of MaxPool, is refused when used. */
+ * over beyond that is not counted, as in ONNX Runtime. Windows wholly in padding are refused. Indices,
+ * the second output of MaxPool, are places in the whole of x, axis by axis or (storage_order 1) with
+ * the first spatial axis running fastest. */
 #include "ops/infer.h"
 #include "ops/lower.h"
 #include "ops/slice.h"
@@ -78,12 +79,18 @@ static oxp_shape pool_shape(const oxp_pool *p, const int64_t size[3])
 static oxp_status infer_pool(oxp_infer *inf)
 {
     oxp_pool pool;
-    OXP_TRY(oxp_infer_float(inf, 0));
-    OXP_NODE_FAIL_IF(inf->ctx, inf->node, inf->node->n_out > 1, OXP_EUNSUPPORTED,
-                     "is asked for its output %s, which is not offered", "Indices");
+    if (inf->node->op != &oxp_op_MaxPool || oxp_infer_dtype(inf, 0) != OXP_I64)
+        OXP_TRY(oxp_infer_float(inf, 0));
     OXP_TRY(read_pool(inf->ctx, inf->node, oxp_infer_shape(inf, 0), &pool));
     const oxp_shape y = pool_shape(&pool, pool.out);
-    return oxp_infer_out(inf, 0, OXP_F32, &y);
+    if (inf->node->n_out > 1) OXP_TRY(oxp_infer_out(inf, 1, OXP_I64, &y));
+    return oxp_infer_out(inf, 0, oxp_infer_dtype(inf, 0), &y);
+}
+
+static oxp_dtype exact_pool(const oxp_node *node, const oxp_dtype *in, uint32_t k)
+{
+    OXP_UNUSED(node);
+    return k == 1 ? OXP_I64 : in[0];
 }
 
 static oxp_status check_adjoint(oxp_infer *inf, size_t dy)
@@ -138,11 +145,9 @@ static size_t explicit_attrs(const oxp_pool *p, const oxp_node *node, int64_t pa
     attrs[1] = OXP_INTS("strides", p->stride, axes);
     attrs[2] = OXP_INTS("pads", pads, 2 * axes);
     attrs[3] = OXP_INT("ceil_mode", oxp_attr_int(node, "ceil_mode", 0));
-    if (p->max)
-        attrs[4] = OXP_INTS("dilations", p->dilation, axes);
-    else
-        attrs[4] = OXP_INT("count_include_pad", p->include_pad);
-    return 5;
+    attrs[4] = OXP_INTS("dilations", p->dilation, axes);
+    attrs[5] = OXP_INT("count_include_pad", p->include_pad);
+    return p->max ? 5 : 6;
 }
 
 /* dx = _MaxPoolGrad(x, y, dy) */
@@ -249,6 +254,15 @@ static int64_t max_cell(const oxp_pool *p, const window_at *w, const double *x)
     return best;
 }
 
+/* The place of the cell at offset i as Indices says it. */
+static double place_of(const oxp_call *call, const oxp_pool *p, int64_t i)
+{
+    const int64_t cells = p->in[0] * p->in[1] * p->in[2], at = i % cells;
+    if (oxp_attr_int(call->node, "storage_order", 0) == 0) return (double)i;
+    const int64_t i0 = at / (p->in[1] * p->in[2]), i1 = at / p->in[2] % p->in[1];
+    return (double)(i - at + i0 + p->in[0] * (i1 + p->in[1] * (at % p->in[2])));
+}
+
 static double average(const oxp_pool *p, const window_at *w, const double *x)
 {
     double sum = 0;
@@ -265,8 +279,9 @@ static oxp_status ref_pool(const oxp_call *call)
     int64_t at[OXP_MAX_RANK] = {0}, o = 0;
     do {
         const window_at w = locate(&p, at);
-        call->out[0][o++] =
-            p.max ? call->in[0][max_cell(&p, &w, call->in[0])] : average(&p, &w, call->in[0]);
+        const int64_t best = p.max ? max_cell(&p, &w, call->in[0]) : 0;
+        if (call->node->n_out > 1 && call->out[1]) call->out[1][o] = place_of(call, &p, best);
+        call->out[0][o++] = p.max ? call->in[0][best] : average(&p, &w, call->in[0]);
     } while (oxp_index_next(&y, at));
     return OXP_OK;
 }
@@ -311,8 +326,13 @@ static oxp_status ref_global_average(const oxp_call *call)
 static oxp_status lower_pool(oxp_lower *lw, const oxp_node *node)
 {
     oxp_pool p;
-    OXP_TRY(read_pool(oxp_lower_ctx(lw), node, oxp_shape_at(oxp_lower_graph(lw), node->in[0]), &p));
-    return oxp_lower_pool(lw, &p, node->in[0], node->out[0]);
+    const oxp_value *x = oxp_value_of(oxp_lower_graph(lw), node->in[0]);
+    if (x->dtype != OXP_F32) return oxp_lower_by_ref(lw, node);
+    OXP_TRY(read_pool(oxp_lower_ctx(lw), node, &x->shape, &p));
+    OXP_TRY(oxp_lower_pool(lw, &p, node->in[0], node->out[0]));
+    if (node->n_out < 2 || node->out[1] == OXP_NO_VAL) return OXP_OK;
+    return oxp_lower_max_pool_index(lw, &p, oxp_attr_int(node, "storage_order", 0) != 0,
+                                    node->in[0], node->out[1]);
 }
 
 static oxp_status lower_pool_grad(oxp_lower *lw, const oxp_node *node)
@@ -439,8 +459,8 @@ static oxp_status expand_pool_grad(oxp_build *b, const oxp_node *node, oxp_val *
 #define WINDOW_ATTRS                                                                               \
     {"auto_pad", OXP_ATTR_STRING, NULL}, {"ceil_mode", OXP_ATTR_INT, NULL},                        \
     {"kernel_shape", OXP_ATTR_INTS, NULL}, {"pads", OXP_ATTR_INTS, NULL},                          \
-    {"strides", OXP_ATTR_INTS, NULL}
-#define MAX_ATTRS_ONLY {"dilations", OXP_ATTR_INTS, NULL}, {"storage_order", OXP_ATTR_INT, "0"}
+    {"strides", OXP_ATTR_INTS, NULL}, {"dilations", OXP_ATTR_INTS, NULL}
+#define MAX_ATTRS_ONLY {"storage_order", OXP_ATTR_INT, "0,1"}
 #define AVERAGE_ATTRS_ONLY {"count_include_pad", OXP_ATTR_INT, NULL}
 #define END {NULL, OXP_ATTR_INT, NULL}
 static const oxp_attr_spec max_attrs[] = {WINDOW_ATTRS, MAX_ATTRS_ONLY, END};
@@ -450,8 +470,8 @@ static const oxp_attr_spec average_grad_attrs[] = {
 
 const oxp_op oxp_op_MaxPool = {
     .name = "MaxPool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2, .since = 1,
-    .flags = OXP_OP_CHANNELS_LAST, .attrs = max_attrs, .infer = infer_pool, .grad = grad_max,
-    .ref = ref_pool, .lower = lower_pool};
+    .flags = OXP_OP_CHANNELS_LAST, .attrs = max_attrs, .exact = exact_pool, .infer = infer_pool,
+    .grad = grad_max, .ref = ref_pool, .lower = lower_pool};
 const oxp_op oxp_op_AveragePool = {
     .name = "AveragePool", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
     .flags = OXP_OP_CHANNELS_LAST | OXP_OP_LINEAR, .attrs = average_attrs, .infer = infer_pool,
