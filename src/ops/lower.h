@@ -189,4 +189,24 @@ typedef struct oxp_resize {
 oxp_status oxp_lower_resize(oxp_lower *lw, const oxp_resize *r, oxp_val x, oxp_val y);
 oxp_status oxp_lower_resize_grad(oxp_lower *lw, const oxp_resize *r, oxp_val dy, oxp_val dx);
 
+/* x (N,C,in...) read at the points of grid (N,points...,axes): ops/grid.h */
+typedef enum oxp_grid_mode { OXP_GRID_LINEAR, OXP_GRID_NEAREST, OXP_GRID_CUBIC } oxp_grid_mode;
+typedef enum oxp_grid_padding {
+    OXP_GRID_ZEROS,
+    OXP_GRID_BORDER,
+    OXP_GRID_REFLECTION
+} oxp_grid_padding;
+typedef struct oxp_grid {
+    int axes;
+    oxp_grid_mode mode;
+    oxp_grid_padding padding;
+    bool align;
+    int64_t n, c, points, in[3];
+} oxp_grid;
+oxp_status oxp_lower_sample(oxp_lower *lw, const oxp_grid *g, oxp_val x, oxp_val grid, oxp_val y);
+oxp_status oxp_lower_sample_grad(oxp_lower *lw, const oxp_grid *g, oxp_val dy, oxp_val grid,
+                                 oxp_val dx);
+oxp_status oxp_lower_sample_grad_grid(oxp_lower *lw, const oxp_grid *g, oxp_val x, oxp_val grid,
+                                      oxp_val dy, oxp_val dgrid);
+
 #endif
