@@ -260,7 +260,7 @@ static bool is_choice(const oxp_rule_context *rc)
 {
     return is_op(rc, &oxp_op_MaxPool) || is_op(rc, &oxp_op_GlobalMaxPool) ||
            is_op(rc, &oxp_op_ReduceMax) || is_op(rc, &oxp_op_ReduceMin) || is_op(rc, &oxp_op_Max) ||
-           is_op(rc, &oxp_op_Min) || is_op(rc, &oxp_op_TopK);
+           is_op(rc, &oxp_op_Min) || is_op(rc, &oxp_op_TopK) || oxp_node_chooses(rc->node);
 }
 
 static oxp_status apply_choice(oxp_rule_context *rc)
@@ -297,7 +297,8 @@ static bool is_linear(const oxp_rule_context *rc)
 {
     const oxp_op *op = rc->node->op;
     if (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) return true;
-    if (op->flags & OXP_OP_LINEAR) return oxp_grad_wants_first(rc->grad);
+    if ((op->flags & OXP_OP_LINEAR) || op == &oxp_op_RoiAlign)
+        return oxp_grad_wants_first(rc->grad);
     return op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Mul || op == &oxp_op_Div ||
            op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean ||
            op == &oxp_op_Neg || op == &oxp_op_Pad || op == &oxp_op_Where;

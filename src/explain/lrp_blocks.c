@@ -273,7 +273,9 @@ static oxp_status apply_product(oxp_rule_context *rc)
 static bool is_linear(const oxp_rule_context *rc)
 {
     const oxp_op *op = rc->node->op;
-    if ((op->flags & OXP_OP_LINEAR) || op == &oxp_op_Div) return oxp_grad_wants_first(rc->grad);
+    const bool mean = op == &oxp_op_RoiAlign && !oxp_node_chooses(rc->node);
+    if ((op->flags & OXP_OP_LINEAR) || op == &oxp_op_Div || mean)
+        return oxp_grad_wants_first(rc->grad);
     if (op == &oxp_op_MatMul || op == &oxp_op_Gemm || op == &oxp_op_Mul) return wanted(rc) == 1;
     return op == &oxp_op_Add || op == &oxp_op_Sub || op == &oxp_op_Sum || op == &oxp_op_Mean;
 }
@@ -342,7 +344,7 @@ static bool is_transparent(const oxp_rule_context *rc)
     return (op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) || op == &oxp_op_MaxPool ||
            op == &oxp_op_GlobalMaxPool || op == &oxp_op_ReduceMax || op == &oxp_op_Max ||
            op == &oxp_op_Min || op == &oxp_op_Where || op == &oxp_op_Pad ||
-           op == &oxp_op_ReduceMin || op == &oxp_op_TopK;
+           op == &oxp_op_ReduceMin || op == &oxp_op_TopK || oxp_node_chooses(rc->node);
 }
 
 static oxp_status apply_gradient(oxp_rule_context *rc)

@@ -208,6 +208,18 @@ static void upsample_by_sides(oxp_form *form)
     set(form, (oxp_attr){.name = "scales", .type = OXP_ATTR_FLOATS, .n = 4, .floats = form->sides});
 }
 
+/* Until opset 15 RoiAlign knew one way to place its samples. */
+static void corners_are_whole(oxp_form *form)
+{
+    set_default(form, OXP_STR("coordinate_transformation_mode", "output_half_pixel"));
+}
+
+/* Until opset 19 the axis was an attribute, by default the first behind the batch. */
+static void second_axis(oxp_form *form)
+{
+    set_default(form, OXP_INT("axis", 1));
+}
+
 void oxp_normalise(oxp_form *form)
 {
     drop(form, "consumed_inputs");
@@ -223,6 +235,8 @@ void oxp_normalise(oxp_form *form)
         {"Hardmax", 1, 12, softmax_over_rest},
         {"Hardmax", 13, 99, softmax_over_axis},
         {"Resize", 10, 10, resize_is_upsample},
+        {"RoiAlign", 10, 15, corners_are_whole},
+        {"DFT", 17, 19, second_axis},
         {"Gelu", 20, 99, gelu_is_ours},
         {"Mish", 18, 99, mish_is_ours},
         {"Swish", 24, 99, swish_is_ours},

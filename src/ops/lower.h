@@ -209,4 +209,14 @@ oxp_status oxp_lower_sample_grad(oxp_lower *lw, const oxp_grid *g, oxp_val dy, o
 oxp_status oxp_lower_sample_grad_grid(oxp_lower *lw, const oxp_grid *g, oxp_val x, oxp_val grid,
                                       oxp_val dy, oxp_val dgrid);
 
+/* Bins of regions of x (N,C,in): ops/roi.h. rois (regions, 4), items (regions); or, with `whole`, rois
+ * (regions, 5) and no items. With dy (regions,C,out) the result is the adjoint dx. */
+typedef struct oxp_roi {
+    bool whole, max, half;
+    double scale;
+    int64_t ratio, n, c, regions, in[2], out[2];
+} oxp_roi;
+oxp_status oxp_lower_roi(oxp_lower *lw, const oxp_roi *roi, oxp_val x, oxp_val rois, oxp_val items,
+                         oxp_val dy, oxp_val out);
+
 #endif

@@ -23,6 +23,9 @@ oxp_status oxp_norm_axis(oxp_ctx *ctx, int64_t axis, int rank, int *out);
  * is not one (unary.c). */
 oxp_fn oxp_node_fn(const oxp_node *node, double *alpha, double *beta);
 
+/* Regions of which the largest cell is taken, not the mean (roi.c). */
+bool oxp_node_chooses(const oxp_node *node);
+
 /* Conv and ConvTranspose: (x, w, bias?) with channels on axis 1. */
 static inline bool oxp_op_is_conv(const oxp_op *op)
 {
