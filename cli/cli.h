@@ -64,6 +64,7 @@ typedef struct subject {
     size_t picture;          /* the input that is a picture, or the first */
     const char *file, *stem; /* of the first INPUT: as given, and what file names begin with */
 } subject;
+oxp_model_options model_options(const cli *c); /* limits, OXP_LOG */
 int open_model(const cli *c, subject *s);
 /* Groups: `first` is the index in c->args of the first INPUT of this group; models with several inputs take several files. */
 int load_inputs(const cli *c, subject *s, size_t first);

@@ -12,17 +12,32 @@ static int print_view(const cli *c, const subject *s, const char *view)
     return EXIT_DONE;
 }
 
+/* Any ONNX file, supported or not. */
+static int print_summary(const cli *c)
+{
+    oxp_error error = {0};
+    oxp_text *text;
+    const oxp_model_options options = model_options(c);
+    if (oxp_inspect_file(&text, c->args.v[0], &options, c->shapes.v, c->shapes.n, &error) != OXP_OK)
+        return fail_error(&error);
+    fputs(oxp_text_str(text), stdout);
+    oxp_text_free(text);
+    return EXIT_DONE;
+}
+
 static int run(const cli *c)
 {
     subject s = {0};
     const bool views[] = {c->ops, c->list_layers, c->ir, c->plan};
     static const char *const names[] = {"ops", "layers", "ir", "plan"};
     const bool table = c->ops && c->args.n == 0; /* the operators that the library knows */
+    const bool summary = !c->ops && !c->list_layers && !c->ir && !c->plan;
+    if (c->args.n > 1)
+        return fail(EXIT_USAGE, "inspect takes one MODEL, found %zu words", c->args.n);
+    if (c->args.n == 0 && !table)
+        return fail(EXIT_USAGE, "inspect needs a MODEL; see onnxplain inspect --help");
+    if (summary) return print_summary(c);
     int status = table ? EXIT_DONE : open_model(c, &s);
-    if (status == EXIT_DONE && c->args.n > 1)
-        status = fail(EXIT_USAGE, "inspect takes one MODEL, found %zu words", c->args.n);
-    if (status == EXIT_DONE && !c->ops && !c->list_layers && !c->ir && !c->plan)
-        status = print_view(c, &s, "summary");
     for (int i = 0; status == EXIT_DONE && i < 4; i++)
         if (views[i]) status = print_view(c, &s, names[i]);
     close_subject(&s);

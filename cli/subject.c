@@ -14,13 +14,8 @@ static void print_log(const char *topic, const char *line, void *user)
             fprintf(stderr, "%s: %s\n", topic, line);
 }
 
-int open_model(const cli *c, subject *s)
+oxp_model_options model_options(const cli *c)
 {
-    *s = (subject){0};
-    oxp_error error = {0};
-    if (c->args.n == 0)
-        return fail(EXIT_USAGE, "%s needs a MODEL; see onnxplain %s --help", c->cmd->name,
-                    c->cmd->name);
     oxp_model_options options = OXP_MODEL_OPTIONS_INIT;
     char *topics = getenv("OXP_LOG");
     if (topics && *topics) {
@@ -28,6 +23,17 @@ int open_model(const cli *c, subject *s)
         options.log_user = topics;
     }
     options.max_memory = c->max_memory;
+    return options;
+}
+
+int open_model(const cli *c, subject *s)
+{
+    *s = (subject){0};
+    oxp_error error = {0};
+    if (c->args.n == 0)
+        return fail(EXIT_USAGE, "%s needs a MODEL; see onnxplain %s --help", c->cmd->name,
+                    c->cmd->name);
+    const oxp_model_options options = model_options(c);
     if (oxp_model_open(&s->model, c->args.v[0], &options, &error) != OXP_OK)
         return fail_error(&error);
     if (oxp_model_load_labels(s->model, c->labels, &error) != OXP_OK ||

@@ -45,6 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         oxp_graph_print(model->graph, &text);
         specialise(&ctx, arena, model);
     }
+    oxp_onnx_model *facts;
+    if (arena && scratch)
+        oxp_import_facts(&ctx, arena, (oxp_bytes){bytes, size}, 16 * MAX_BYTES, &facts);
     oxp_arena_free(scratch);
     oxp_arena_free(arena);
     return 0;

@@ -143,6 +143,9 @@ OXP_API void oxp_text_free(oxp_text *text);
  * supported operators. */
 OXP_API oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view, const char *const *shapes,
                                size_t n_shapes, oxp_error *error);
+/* The view "summary" of any ONNX file: one that is not supported is described too, with all that it lacks. */
+OXP_API oxp_status oxp_inspect_file(oxp_text **out, const char *path, const oxp_model_options *options,
+                                    const char *const *shapes, size_t n_shapes, oxp_error *error);
 
 /* ---- methods (introspection) ----------------------------------------------------------------------------------- */
 

@@ -14,6 +14,8 @@
 #include "onnx/import.h"
 #include <pthread.h>
 
+#define OXP_API_MODEL_BYTES ((size_t)1 << 37) /* a guard against endless files */
+
 struct oxp_model {
     oxp_arena *arena;
     oxp_bytes file;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_MODEL_BYTES   ((size_t)1 << 37) /* a guard against endless files */
 #define MAX_SIDECAR_BYTES ((size_t)64 << 20)
 
 /* ---- opening ---- */
@@ -107,9 +106,9 @@ static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const vo
     m->path = oxp_arena_strdup(m->arena, path);
     m->dir = oxp_path_dir(m->arena, path);
     OXP_FAIL_IF(ctx, !m->path || !m->dir, OXP_ENOMEM, "out of memory");
-    const uint64_t most = options->max_memory && options->max_memory < MAX_MODEL_BYTES
+    const uint64_t most = options->max_memory && options->max_memory < OXP_API_MODEL_BYTES
                               ? options->max_memory
-                              : MAX_MODEL_BYTES;
+                              : OXP_API_MODEL_BYTES;
     OXP_TRY(oxp_file_read(ctx, m->arena, path, (size_t)most, &m->file));
     OXP_TRY(name_file(ctx, path, make_net(ctx, m, m->dir, options)));
     return read_sidecars(ctx, m);

@@ -66,12 +66,16 @@ static void describe_origin(oxp_strbuf *sb, const char *path, const oxp_onnx_mod
                       (long long)o->ir_version);
 }
 
-static void describe_rest(oxp_strbuf *sb, const oxp_onnx_model *o)
+static void describe_parameters(oxp_strbuf *sb, const oxp_onnx_model *o)
 {
     label(sb, "parameters");
     oxp_strbuf_printf(sb, "%llu (", (unsigned long long)o->parameters);
     put_amount(sb, (double)o->parameter_bytes, "B");
     oxp_strbuf_puts(sb, ")\n");
+}
+
+static void describe_rest(oxp_strbuf *sb, const oxp_onnx_model *o)
+{
     for (size_t i = 0; i < o->n_inputs; i++) describe_io(sb, "input", &o->inputs[i]);
     for (size_t i = 0; i < o->n_outputs; i++) describe_io(sb, "output", &o->outputs[i]);
     for (size_t i = 0; i < o->n_metadata && i < METADATA_SHOWN; i++) {
@@ -216,7 +220,10 @@ oxp_status oxp_api_summary(oxp_ctx *ctx, const oxp_model *m, const char *const *
     oxp_error why = {0}, *const outer = ctx->error;
     describe_origin(sb, m->path, m->onnx);
     OXP_TRY(describe_nodes(ctx, m->onnx->graph, sb));
+    describe_parameters(sb, m->onnx);
     describe_rest(sb, m->onnx);
+    label(sb, "supported");
+    oxp_strbuf_puts(sb, "yes\n");
     if (m->labels.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "labels", m->labels.count);
     if (m->words.count) oxp_strbuf_printf(sb, "%-12s %zu\n", "vocabulary", m->words.count);
     if (m->label_note) oxp_strbuf_printf(sb, "%-12s %s\n", "note", m->label_note);
@@ -229,4 +236,66 @@ oxp_status oxp_api_summary(oxp_ctx *ctx, const oxp_model *m, const char *const *
     OXP_FAIL_IF(ctx, status != OXP_OK && n_shapes > 0, status, "%s", why.message);
     if (status != OXP_OK) oxp_strbuf_printf(sb, "%-12s %s\n", "explain", why.message);
     return OXP_OK;
+}
+
+/* ---- any file ---- */
+
+/* `why`: what opening the model said. */
+static oxp_status describe_facts(oxp_ctx *ctx, const char *path, const oxp_error *why,
+                                 oxp_strbuf *sb)
+{
+    oxp_bytes file;
+    oxp_onnx_model *facts;
+    OXP_TRY(oxp_file_read(ctx, ctx->scratch, path, OXP_API_MODEL_BYTES, &file));
+    ctx->stage = OXP_STAGE_PARSE;
+    OXP_TRY(oxp_import_facts(ctx, ctx->scratch, file, 0, &facts));
+    describe_origin(sb, path, facts);
+    describe_rest(sb, facts);
+    label(sb, "supported");
+    if (facts->n_lacks == 0) { /* nothing of the kind that is listed */
+        oxp_strbuf_printf(sb, "no: %s\n", why->message);
+        return OXP_OK;
+    }
+    oxp_strbuf_printf(sb, "no, for %zu reason%s\n", facts->n_lacks, facts->n_lacks == 1 ? "" : "s");
+    for (size_t i = 0; i < facts->n_lacks; i++) {
+        label(sb, "");
+        oxp_strbuf_printf(sb, "%s\n", facts->lacks[i]);
+    }
+    return OXP_OK;
+}
+
+static oxp_status inspect_in(oxp_ctx *ctx, oxp_text **out, const char *path, const oxp_model *model,
+                             const oxp_error *why, const char *const *shapes, size_t n_shapes)
+{
+    oxp_strbuf sb;
+    oxp_arena *arena = oxp_arena_new(ctx->hooks);
+    OXP_NOMEM_IF(ctx, arena);
+    oxp_strbuf_init(&sb, arena);
+    oxp_status status = model ? oxp_api_summary(ctx, model, shapes, n_shapes, &sb)
+                              : describe_facts(ctx, path, why, &sb);
+    if (status == OXP_OK) return oxp_api_text(ctx, arena, &sb, out);
+    oxp_arena_free(arena);
+    return status;
+}
+
+oxp_status oxp_inspect_file(oxp_text **out, const char *path, const oxp_model_options *options,
+                            const char *const *shapes, size_t n_shapes, oxp_error *error)
+{
+    oxp_ctx ctx = {.error = error, .stage = OXP_STAGE_ARG};
+    oxp_error why = {0};
+    oxp_model *model = NULL;
+    OXP_FAIL_IF(&ctx, !out || !path || (n_shapes > 0 && !shapes), OXP_EINVAL,
+                "an argument is missing (NULL)");
+    const oxp_status opened = oxp_model_open(&model, path, options, &why);
+    if (opened != OXP_OK && opened != OXP_EUNSUPPORTED) {
+        if (error) *error = why;
+        return opened;
+    }
+    oxp_status status = oxp_api_begin(&ctx, NULL, error);
+    if (status == OXP_OK) {
+        status = inspect_in(&ctx, out, path, model, &why, shapes, n_shapes);
+        status = oxp_api_end(&ctx, status);
+    }
+    oxp_model_free(model);
+    return status;
 }

@@ -47,6 +47,9 @@ oxp_status oxp_draft_flatten(oxp_ctx *ctx, const oxp_pb_model *model, oxp_draft 
 /* support.c: one OXP_EUNSUPPORTED that lists every operator, attribute and attribute value that
  * this version lacks; OXP_ECORRUPT for what no version of ONNX allows. */
 oxp_status oxp_draft_check_support(oxp_ctx *ctx, const oxp_draft *draft);
+/* The same as lines, one per feature, in `arena`: "If (opset 15) at 'a', 'b'". */
+oxp_status oxp_draft_lacks(oxp_ctx *ctx, oxp_arena *arena, const oxp_draft *draft,
+                           const char ***lacks, size_t *n_lacks);
 
 /* order.c: a topological order, the file's own wherever it is one. `known` are the tensors that no
  * node makes (their values do not matter). Skips Constant nodes. OXP_ECORRUPT for names made twice

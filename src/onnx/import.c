@@ -488,3 +488,59 @@ oxp_status oxp_import(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, const char
     *out = im.model;
     return OXP_OK;
 }
+
+/* Inputs and outputs as the file declares them; those that are no tensors are among the lacks. */
+static oxp_status declare_all(importer *im, const oxp_pb_value *pb, size_t n, oxp_onnx_io **out,
+                              size_t *n_out)
+{
+    oxp_strmap defaults;
+    oxp_strmap_init(&defaults, im->ctx->scratch);
+    const oxp_pb_graph *g = &im->pb.graph;
+    for (size_t i = 0; i < g->initializer.n; i++)
+        OXP_FAIL_IF(im->ctx, !oxp_strmap_put(&defaults, g->initializer.items[i].name, 0),
+                    OXP_ENOMEM, "out of memory");
+    *out = OXP_NEW(im->arena, oxp_onnx_io, n + 1);
+    OXP_NOMEM_IF(im->ctx, *out);
+    for (size_t i = 0; i < n; i++) {
+        if (pb[i].is_other || pb[i].dims.n > OXP_MAX_RANK ||
+            oxp_strmap_get(&defaults, pb[i].name, NULL))
+            continue;
+        OXP_TRY(declare(im, &pb[i], &(*out)[(*n_out)++]));
+    }
+    return OXP_OK;
+}
+
+/* The draft and what it lacks; an opset that is not supported is all there is to say then. */
+static oxp_status list_lacks(importer *im)
+{
+    oxp_error why = {0}, *const outer = im->ctx->error;
+    oxp_onnx_model *m = im->model;
+    im->ctx->error = &why;
+    const oxp_status status = oxp_draft_flatten(im->ctx, &im->pb, &im->draft);
+    im->ctx->error = outer;
+    OXP_FAIL_IF(im->ctx, status != OXP_OK && status != OXP_EUNSUPPORTED, status, "%s", why.message);
+    if (status == OXP_OK)
+        return oxp_draft_lacks(im->ctx, im->arena, &im->draft, &m->lacks, &m->n_lacks);
+    m->lacks = OXP_NEW(im->arena, const char *, 1);
+    OXP_NOMEM_IF(im->ctx, m->lacks);
+    im->draft.opset = oxp_pb_opset_of(im->pb.opset_import.items, im->pb.opset_import.n, "");
+    m->n_lacks = 1;
+    return keep(im, why.message, &m->lacks[0]);
+}
+
+oxp_status oxp_import_facts(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, uint64_t max_bytes,
+                            oxp_onnx_model **out)
+{
+    importer im = {.ctx = ctx, .arena = arena};
+    OXP_TRY(oxp_pb_parse(ctx, file, max_bytes, &im.pb));
+    ctx->stage = OXP_STAGE_IMPORT;
+    oxp_onnx_model *m = im.model = OXP_NEW(arena, oxp_onnx_model, 1);
+    OXP_NOMEM_IF(ctx, m);
+    OXP_TRY(list_lacks(&im));
+    OXP_TRY(describe(&im));
+    const oxp_pb_graph *g = &im.pb.graph;
+    OXP_TRY(declare_all(&im, g->input.items, g->input.n, &m->inputs, &m->n_inputs));
+    OXP_TRY(declare_all(&im, g->output.items, g->output.n, &m->outputs, &m->n_outputs));
+    *out = m;
+    return OXP_OK;
+}

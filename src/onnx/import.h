@@ -31,6 +31,8 @@ typedef struct oxp_onnx_model {
     oxp_onnx_entry *metadata;
     size_t n_metadata;
     uint64_t parameters, parameter_bytes; /* elements and bytes of the float initializers */
+    const char **lacks; /* oxp_import_facts: what this version lacks, a line each */
+    size_t n_lacks;
 } oxp_onnx_model;
 
 /* `file` must outlive the model: weights are views into it. `arena` becomes the model's; temporaries
@@ -41,5 +43,10 @@ typedef struct oxp_onnx_model {
  * OXP_EIO, OXP_EINVAL: external data; OXP_ENOMEM. */
 oxp_status oxp_import(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, const char *external_dir,
                       uint64_t max_bytes, oxp_onnx_model **out);
+
+/* What a file says of itself, whether it is supported or not: no graph and no weights, no parameters
+ * counted; `lacks` says what stands in the way. Errors: those of a file that is no model. */
+oxp_status oxp_import_facts(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes file, uint64_t max_bytes,
+                            oxp_onnx_model **out);
 
 #endif

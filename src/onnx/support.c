@@ -247,10 +247,33 @@ static oxp_status report(survey *s)
     OXP_FAIL(s->ctx, OXP_EUNSUPPORTED, "%s", line);
 }
 
+static oxp_status look(oxp_ctx *ctx, const oxp_draft *draft, survey *s)
+{
+    *s = (survey){.ctx = ctx};
+    oxp_strmap_init(&s->index, ctx->scratch);
+    return check_nodes(s, draft);
+}
+
 oxp_status oxp_draft_check_support(oxp_ctx *ctx, const oxp_draft *draft)
 {
-    survey s = {.ctx = ctx};
-    oxp_strmap_init(&s.index, ctx->scratch);
-    OXP_TRY(check_nodes(&s, draft));
+    survey s;
+    OXP_TRY(look(ctx, draft, &s));
     return s.n_features > 0 ? report(&s) : OXP_OK;
+}
+
+oxp_status oxp_draft_lacks(oxp_ctx *ctx, oxp_arena *arena, const oxp_draft *draft,
+                           const char ***lacks, size_t *n_lacks)
+{
+    survey s;
+    OXP_TRY(look(ctx, draft, &s));
+    *lacks = OXP_NEW(arena, const char *, s.n_features + 1);
+    OXP_NOMEM_IF(ctx, *lacks);
+    for (*n_lacks = 0; *n_lacks < s.n_features; (*n_lacks)++) {
+        oxp_strbuf line;
+        oxp_strbuf_init(&line, arena);
+        print_feature(&s.features[*n_lacks], &line);
+        (*lacks)[*n_lacks] = oxp_strbuf_str(&line);
+        OXP_NOMEM_IF(ctx, (*lacks)[*n_lacks]);
+    }
+    return OXP_OK;
 }

@@ -100,3 +100,18 @@ map.npy
 names.txt
 text.jpg
 x.npy
+# A model that is not supported is described all the same; what is no model is not.
+$ onnxplain inspect $S/tests/data/hostile/unknown_domain.onnx
+file         */unknown_domain.onnx
+producer     onnxplain-toys
+opset        13 (IR version 7)
+input        x float32 (1,2,4,4)
+output       y float32 (1,2)
+supported    no, for 1 reason
+             com.example::Relu at 'Relu_relu'
+$ onnxplain inspect $S/tests/data/hostile/opset_999.onnx | tail -2
+supported    no, for 1 reason
+             the model uses opset 999 of ONNX; *
+$ echo no model > no.onnx; onnxplain inspect no.onnx
+! onnxplain: no.onnx: *
+? 1

@@ -12,6 +12,7 @@ nodes        181: 49 Conv, 49 BatchNormalization, *
 parameters   4694026 (9.61 MB)
 input        images float32 (N,3,224,224)
 output       logits float32 (N,1000)
+supported    yes
 labels       1000
 score        outputs of 1000 classes: logits (1,1000)
 gradient     by images (1,3,224,224)
