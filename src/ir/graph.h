@@ -43,7 +43,7 @@ typedef enum oxp_attr_type {
     OXP_ATTR_INTS,
     OXP_ATTR_FLOATS,
     OXP_ATTR_TENSOR,
-    OXP_ATTR_GRAPH,  /* model graphs only: a branch or a body */
+    OXP_ATTR_GRAPH, /* model graphs only: a branch or a body */
     OXP_ATTR_STRINGS /* in an operator's list of attributes only: arrives as a STRING, joined by commas */
 } oxp_attr_type;
 
