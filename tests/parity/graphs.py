@@ -1,7 +1,7 @@
-"""Graphs shaped like ResNet-18, VGG-11-BN, DenseNet-121 and MobileNetV3-Small, with seeded weights.
+"""Graphs shaped like ResNet-18, VGG-11-BN, DenseNet-121, MobileNetV3-Small and BERT-base, with seeded weights.
 
 The layers, widths and spellings are those of torchvision's models as PyTorch exports them, batch
-norms as nodes; pictures are 64 x 64 and there are 10 classes, so that a run takes seconds. The
+norms as nodes; pictures are 64 x 64, texts 16 tokens, and there are 10 classes, so that a run takes seconds. The
 weights are random, scaled so that activations keep their size; they mean nothing.
 """
 
@@ -12,9 +12,10 @@ import numpy as np
 from onnx import TensorProto, helper
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "bench"))
-from make_models import Builder  # noqa: E402
+from make_models import Builder, gelu, layer_norm, self_attention  # noqa: E402
 
 SIDE, CLASSES = 64, 10
+TOKENS, WORDS = 16, 500
 
 
 class Graph(Builder):
@@ -51,12 +52,15 @@ class Graph(Builder):
         x = self.node("Flatten", [x], "flat", axis=1)
         return self.gemm(x, "logits", channels, CLASSES)
 
+    def given(self):
+        return [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
+
     def write(self, folder):
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes,
             self.name,
-            [value("input", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+            self.given(),
             [value("logits", TensorProto.FLOAT, [1, CLASSES])],
             self.inits,
         )
@@ -165,4 +169,29 @@ def mobilenetv3():
     return b
 
 
-GRAPHS = {g.__name__: g for g in (resnet18, vgg11_bn, densenet121, mobilenetv3)}
+class Text(Graph):
+    def given(self):
+        return [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, TOKENS])]
+
+
+def bert_base():
+    """12 layers of width 768 with norms behind the sums, the pooler's tanh and a classifier."""
+    b, width, heads = Text("bert_base"), 768, 12
+    words = b.normal("words.weight", (WORDS, width), 1.0)
+    x = b.node("Gather", [words, "input_ids"], "words", axis=0)
+    x = b.node("Add", [x, b.normal("positions", (1, TOKENS, width), 0.2)], "embedded")
+    x = layer_norm(b, x, "embedded.norm", width)
+    for index in range(12):
+        name = f"layer.{index}"
+        y = self_attention(b, x, name + ".attention", 0, TOKENS, heads, width)  # 0: any batch
+        x = layer_norm(b, b.node("Add", [x, y], name + ".middle"), name + ".norm1", width)
+        y = b.linear(x, name + ".mlp1", width, 4 * width, gain=2.0)
+        y = b.linear(gelu(b, y, name + ".gelu"), name + ".mlp2", 4 * width, width)
+        x = layer_norm(b, b.node("Add", [x, y], name + ".sum"), name, width)
+    x = b.node("Gather", [x, b.const("index.0", np.int64(0))], "first", axis=1)
+    x = b.node("Tanh", [b.gemm(x, "pooler", width, width)], "pooled")
+    b.gemm(x, "logits", width, CLASSES)
+    return b
+
+
+GRAPHS = {g.__name__: g for g in (resnet18, vgg11_bn, densenet121, mobilenetv3, bert_base)}

@@ -10,6 +10,7 @@ import sys
 
 import onnx
 import torch
+import torch.nn.functional as F
 from captum.attr._utils.custom_modules import Addition_Module
 from onnx import numpy_helper
 from torch import nn
@@ -76,14 +77,6 @@ def with_weights(module, **weights):
     return module
 
 
-def padded(module, flat, value=0.0):
-    """`module` behind the padding (F.pad's order) that it cannot do by itself."""
-    if not any(flat):
-        return module
-    pad = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[len(flat) // 2 - 1]
-    return nn.Sequential(pad(tuple(flat), value), module)
-
-
 def windows(attrs, rank):
     """Symmetric padding for the module itself, or None and padding of its own."""
     flat = attrs.get("pads", [0] * 2 * rank)
@@ -92,11 +85,23 @@ def windows(attrs, rank):
     return (0,) * rank, pads(attrs, rank)
 
 
+def uneven(kind):
+    """A convolution whose padding differs before and after, inside the module: to rules that replace its input (zennit's
+    flat, box) padding is no input, as it is none for even padding. A padding module of its own would take relevance."""
+
+    class Uneven(kind):
+        def forward(self, x):
+            return self._conv_forward(F.pad(x, self.flat), self.weight, self.bias)
+
+    return Uneven
+
+
 def conv(attrs, known, names):
     w, b = known[names[1]], known[names[2]] if len(names) > 2 else None
     rank, group = w.dim() - 2, attrs.get("group", 1)
     own, flat = windows(attrs, rank)
-    module = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1](
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
+    module = (uneven(kind) if any(flat) else kind)(
         w.shape[1] * group,
         w.shape[0],
         tuple(w.shape[2:]),
@@ -106,7 +111,8 @@ def conv(attrs, known, names):
         group,
         b is not None,
     )
-    return padded(with_weights(module, weight=w, bias=b), flat)
+    module.flat = flat
+    return with_weights(module, weight=w, bias=b)
 
 
 def linear(weight, bias):
@@ -133,7 +139,11 @@ def max_pool(attrs):
     own, flat = windows(attrs, rank)
     kind = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[rank - 1]
     strides = tuple(attrs.get("strides", [1] * rank))
-    return padded(kind(tuple(attrs["kernel_shape"]), strides, own), flat, -torch.inf)
+    module = kind(tuple(attrs["kernel_shape"]), strides, own)
+    if not any(flat):
+        return module
+    pad = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[rank - 1]
+    return nn.Sequential(pad(tuple(flat), -torch.inf), module)
 
 
 SIMPLE = {"Relu": nn.ReLU, "Sigmoid": nn.Sigmoid, "Tanh": nn.Tanh, "Flatten": nn.Flatten}
@@ -167,6 +177,12 @@ def module_of(node, attrs, known, rank):
     return SIMPLE[op]() if op in SIMPLE else Operator(node, attrs, known)
 
 
+def exact(value):
+    """The float32 next to sqrt(2), which exporters write into a GELU, as sqrt(2)."""
+    root = torch.tensor(2.0, dtype=torch.float64).sqrt()
+    return root if value.numel() == 1 and value.item() == root.float().item() else value
+
+
 class Net(nn.Module):
     """The graph from `inputs` (any tensors) to its first output; other feeds are constants.
 
@@ -177,17 +193,17 @@ class Net(nn.Module):
         super().__init__()
         graph = onnx.load(str(path)).graph
         self.out = graph.output[0].name
-        self.values = {t.name: tensor(numpy_helper.to_array(t)) for t in graph.initializer}
+        self.values = {t.name: exact(tensor(numpy_helper.to_array(t))) for t in graph.initializer}
         known = dict(self.values)
         for name, array in feeds.items():
             self.values[name] = tensor(array)
         inputs = list(inputs or feeds)
         known.update({n: self.values[n] for n in feeds if n not in inputs})
-        todo, self.steps, self.names, self.args = [], nn.ModuleList(), [], []
+        todo, self.steps, self.names, self.args, self.ops = [], nn.ModuleList(), [], [], []
         with torch.no_grad():
             for node in graph.node:
                 args = [self.values[i] if i else None for i in node.input]
-                self.values[node.output[0]] = RUN[node.op_type](attributes(node), *args)
+                self.values[node.output[0]] = exact(RUN[node.op_type](attributes(node), *args))
                 if node.output[0] in inputs:
                     continue
                 if all(i in known or not i for i in node.input):
@@ -204,17 +220,40 @@ class Net(nn.Module):
                 rank = self.values[node.input[0]].dim() - 2
                 self.steps.append(module_of(node, attributes(node), known, rank))
                 self.names.append(node.output[0])
+                self.ops.append(node.op_type)
                 self.args.append([i for i in node.input if i and i not in known])
         self.double().eval().requires_grad_(False)
 
-    def forward(self, *inputs):
+    def run(self, *inputs, instead=None):
+        """All tensors by name. `instead`(operator, module, arguments) computes a step its own way, or gives None."""
         env = dict(zip(self.inputs, inputs))
-        for step, name, args in zip(self.steps, self.names, self.args):
-            env[name] = step(*(env[a] for a in args))
+        for step, name, args, op in zip(self.steps, self.names, self.args, self.ops):
+            given = [env[a] for a in args]
+            own = instead(op, step, given) if instead else None
+            env[name] = step(*given) if own is None else own
+        return env
+
+    def replay(self, env, name, value):
+        """The output with `value` in place of the tensor `name` of a run."""
+        env = dict(env)
+        env[name], changed = value, {name}
+        for step, out, args in zip(self.steps, self.names, self.args):
+            if out not in changed and changed.intersection(args):
+                env[out] = step(*(env[a] for a in args))
+                changed.add(out)
         return env[self.out]
+
+    def forward(self, *inputs):
+        return self.run(*inputs)[self.out]
 
     def step(self, name):
         return self.steps[self.names.index(name)]
+
+    @staticmethod
+    def values_of(path, feeds):
+        """The output for these feeds."""
+        net = Net(path, feeds, [])
+        return net.values[net.out]
 
     def sums(self, kind):
         for module in self.modules():

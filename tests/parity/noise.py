@@ -26,8 +26,8 @@ def unit(words):
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def uniform(seed, item, sample, count):
-    return unit(bits(seed, item, sample, count)[0])
+def uniform(seed, item, sample, count, feed=0):
+    return unit(bits(seed, item, sample, count, feed)[0])
 
 
 def normal(seed, item, sample, count, feed):
@@ -43,6 +43,12 @@ def torch_normal(x, samples, feed, seed=0):
     noise = torch.from_numpy(draws.reshape(-1, *x.shape[1:]))
     with mock.patch("torch.normal", lambda mean, stdev: (stdev.double() * noise).to(x.dtype)):
         yield
+
+
+def draws(function, x, samples, seed=0, feed=0):
+    """(N, samples, ...) of `function` = uniform or normal, as a tensor of x's shape and dtype."""
+    found = [[function(seed, i, s, x[0].numel(), feed) for s in range(samples)] for i in range(len(x))]
+    return torch.from_numpy(np.array(found).reshape(len(x), samples, *x.shape[1:])).to(x.dtype)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import names of it that nothing here runs, so that declaring its two operators i
 import contextlib
 import io
 import warnings
+from unittest import mock
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ import zennit.composites as zc  # noqa: E402
 import zennit.rules as zr  # noqa: E402
 from captum import attr as captum  # noqa: E402
 from captum.attr._utils.custom_modules import Addition_Module  # noqa: E402
-from captum.attr._utils.lrp_rules import EpsilonRule  # noqa: E402
+from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule  # noqa: E402, F401
 from net import Ceiling  # noqa: E402
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FinerWeightedTarget  # noqa: E402
 from torch import nn  # noqa: E402
@@ -129,17 +130,100 @@ def cap_occlusion(size, step):
     return run
 
 
-def cap_lrp(epsilon):
-    """Its epsilon rule: `epsilon` at layers with weights, onnxplain's stabiliser at sums, next to 0 elsewhere."""
+def cap_expected(samples, stdev=0.0):
+    """GradientShap over one random baseline per draw: our baselines, places and noise."""
+
+    def run(c):
+        x, feed = c.inputs(), len(c.feeds) if c.wrt else 0
+        flat = x.detach().flatten(1)
+        low, high = (f(1).view(-1, 1, *[1] * (x.dim() - 1)) for f in (flat.amin, flat.amax))
+        starts = (low + (high - low) * noise.draws(noise.uniform, x, samples, feed=feed)).flatten(0, 1)
+        places = noise.draws(noise.uniform, x, samples, 1 << 56).flatten(2)[:, :, 0].flatten()
+        order = mock.patch("numpy.random.choice", lambda n, *a, **k: np.arange(n))
+        added = noise.torch_normal(x, samples, feed, 2 << 56)
+        with noise.numpy_uniform(places.double().numpy()), order, added:
+            return arrays(captum.GradientShap(c.net).attribute(x, starts, samples, stdev, c.target))
+
+    return run
+
+
+def groups(c, kind, patch):
+    """The mask of captum's ablation: every element, every channel, or patches of all channels its own group."""
+    shape = c.inputs().shape[1:]
+    if kind == "each":
+        return torch.arange(c.inputs()[0].numel()).view(1, *shape)
+    if kind == "channels":
+        return torch.arange(shape[0]).view(1, -1, *[1] * (len(shape) - 1)).expand(1, *shape).contiguous()
+    label = torch.zeros(1, *shape, dtype=torch.long)
+    for axis, size in enumerate(shape[1:], 2):
+        at = (torch.arange(size) // patch).view(*[-1 if a == axis else 1 for a in range(len(shape) + 1)])
+        label = label * (at.max() + 1) + at
+    return label
+
+
+def cap_ablation(kind, patch=0):
+    def run(c):
+        with torch.no_grad():
+            x = c.inputs().detach()
+            ablation = captum.FeatureAblation(c.net)
+            return arrays(ablation.attribute(x, target=c.target, feature_mask=groups(c, kind, patch)))
+
+    return run
+
+
+class Same(nn.Module):
+    def forward(self, x):
+        return x * 1.0
+
+
+@contextlib.contextmanager
+def apart(net):
+    """An identity in front of every max pool, so that captum's hooks of a rectifier and the pool behind it meet
+    different tensors."""
+    pools = {i: m for i, m in enumerate(net.steps) if type(m).__name__.startswith("MaxPool")}
+    for i, m in pools.items():
+        net.steps[i] = nn.Sequential(Same(), m)
+    try:
+        yield
+    finally:
+        for i, m in pools.items():
+            net.steps[i] = m
+
+
+def cap_deeplift(separate):
+    def run(c):
+        with apart(c.net) if separate else contextlib.nullcontext():
+            return cap("DeepLift")(c)
+
+    return run
+
+
+def cap_deeplift_shap(c):
+    """Zero and the item's own minimum, maximum and mean of each channel, item by item."""
+    c.net.sums("captum")
+    found = []
+    for x in c.x[0].detach():
+        mean = x.flatten(1).mean(1) if x.dim() > 1 else x.mean()
+        mean = mean.view(-1, *[1] * (x.dim() - 1)).expand_as(x) if x.dim() > 1 else mean.expand_as(x)
+        ends = torch.stack([0 * x, x.amin().expand_as(x), x.amax().expand_as(x), mean])
+        with apart(c.net):
+            shap = captum.DeepLiftShap(c.net)
+            found.append(shap.attribute(x[None].requires_grad_(), ends, target=c.target)[0].detach())
+    return arrays(torch.stack(found))
+
+
+def cap_lrp(epsilon, rule=None):
+    """Its epsilon rule: `epsilon` at layers with weights (or another rule there), onnxplain's stabiliser at sums, next
+    to 0 elsewhere."""
 
     def run(c):
         for module in c.net.modules():
             if isinstance(module, (nn.BatchNorm2d, nn.MaxPool2d, nn.Flatten, Sum)):
                 module.rule = EpsilonRule(1e-12)
             elif isinstance(module, (nn.AdaptiveAvgPool2d, Addition_Module)):
-                module.rule = EpsilonRule(1e-6)
+                module.rule = EpsilonRule(1e-9 if rule else 1e-6)
             elif isinstance(module, (nn.Conv2d, nn.Linear)):
-                module.rule = EpsilonRule(epsilon)
+                module.rule = rule() if rule else EpsilonRule(epsilon)
         with merged(c.net):
             return cap("LRP")(c)
 
@@ -154,6 +238,15 @@ DENSE, CONV = (nn.Linear,), (Convolution,)
 def rules(*map_):
     """A composite of rules by kind of layer, everything else as in zennit's own composites."""
     return lambda c: dict(layer_map=list(map_) + zc.layer_map_base(), base=zc.LayerMapComposite)
+
+
+def first_apart(first, rest):
+    """A rule of the first layer with weights, and one of the others."""
+    return lambda c: dict(
+        layer_map=[(DENSE + CONV, rest)] + zc.layer_map_base(),
+        first_map=[(DENSE + CONV, first)],
+        base=zc.SpecialFirstLayerMapComposite,
+    )
 
 
 def preset(name, *, bounds=None, **options):
