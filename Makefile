@@ -33,7 +33,7 @@ bench: all ## benchmarks: ours against the bare kernels, in one run
 	@bench/run
 	@bench/run --methods
 
-parity: all ## compare with Captum, pytorch-grad-cam and zennit (installed beside) and write docs/parity.md
+parity: all ## compare with other software (installed beside) and write docs/parity.md
 	@tools/parity
 
 docs: all ## write what is generated: docs/methods.md, the README's table of methods

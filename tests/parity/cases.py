@@ -183,9 +183,9 @@ def cases():
             "head",
             kinds="layer conv 2d large bn residual relu6 picture heavy",
         ),
-        made("resnet18", layer="layer4.1", kinds="layer conv 2d large bn relu_layer residual cam"),
+        made("resnet18", layer="layer4.1", kinds="layer conv 2d large bn relu_layer residual cam overlap"),
         made("vgg11_bn", layer="relu11", kinds="layer conv 2d large bn relu_layer"),
-        made("densenet121", layer="relu5", kinds="layer conv 2d large bn relu_layer dense_bn cam"),
+        made("densenet121", layer="relu5", kinds="layer conv 2d large bn relu_layer dense_bn cam overlap"),
         made("mobilenetv3", layer="features.11", kinds="layer 2d large bn gates"),
         text(
             "bert_base",
