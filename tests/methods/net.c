@@ -49,6 +49,21 @@ test_net *test_net_open(const char *path)
     return t;
 }
 
+test_net *test_net_bytes(const void *bytes, size_t n, oxp_error *error)
+{
+    test_net *t = new_net();
+    const oxp_status status =
+        oxp_import(&t->ctx, t->arena, (oxp_bytes){bytes, n}, NULL, 0, &t->model);
+    *error = t->error;
+    if (status != OXP_OK) {
+        test_net_close(t);
+        return NULL;
+    }
+    t->net.graph = t->model->graph;
+    must(t, oxp_weights_keep(&t->ctx, t->net.weights, t->net.graph));
+    return t;
+}
+
 void test_net_close(test_net *t)
 {
     oxp_weights_free(t->net.weights);

@@ -18,6 +18,8 @@ typedef struct test_net {
 
 /* path: below the source tree, or absolute. Fails the test with the error's message. */
 test_net *test_net_open(const char *path);
+/* A net from the bytes of an ONNX file, which stay; NULL with the message in *error when refused. */
+test_net *test_net_bytes(const void *bytes, size_t n, oxp_error *error);
 /* A net from the text form of a graph (ir/parse.h). */
 test_net *test_net_text(const char *text);
 test_net *test_toy_open(const char *name); /* tests/data/toy/NAME.onnx */

@@ -107,6 +107,13 @@ static inline pb pb_attr_ints(const char *name, const int64_t *v, size_t n)
     return a;
 }
 
+static inline pb pb_attr_graph(const char *name, const pb *graph)
+{
+    pb a = pb_attr(name, 5);
+    pb_msg(&a, 6, graph);
+    return a;
+}
+
 static inline pb pb_node(const char *op, const char *in, const char *out, const char *name)
 {
     pb n = {.n = 0};
