@@ -132,6 +132,10 @@ static oxp_status cast_like_ref(const oxp_call *call)
 static oxp_status cast_like_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     const oxp_dtype to = oxp_value_of(b->g, node->in[1])->dtype;
+    out[0] = node->in[0];
+    if (is_whole_kind((oxp_dtype)oxp_attr_int(node, "type", to)) &&
+        to == oxp_value_of(b->g, node->in[0])->dtype)
+        return b->status;
     out[0] = OXP_EMIT1(b, &oxp_op_Cast, node->in[0], OXP_INT("to", oxp_attr_int(node, "type", to)),
                        OXP_INT("saturate", oxp_attr_int(node, "saturate", 1)),
                        OXP_STR("round_mode", oxp_attr_string(node, "round_mode", "up")));
@@ -243,7 +247,7 @@ const oxp_op oxp_op_Cast = {
 
 const oxp_op oxp_op_CastLike = {
     .name = "CastLike", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .since = 15,
-    .flags = OXP_OP_COMPOSITE | OXP_OP_TYPED, .attrs = cast_like_attrs, .exact = cast_like_exact,
+    .flags = OXP_OP_COMPOSITE | OXP_OP_TYPED | OXP_OP_OPEN, .attrs = cast_like_attrs, .exact = cast_like_exact,
     .infer = cast_like_infer, .ref = cast_like_ref, .expand = cast_like_expand};
 
 const oxp_op oxp_op_ConstantOfShape = {
