@@ -63,12 +63,22 @@ static oxp_status find_wishes(oxp_lower *lw)
     return OXP_OK;
 }
 
+/* No step for a node that makes no element: kernels need not know empty tensors. */
+static oxp_status lower_nothing(oxp_lower *lw, const oxp_node *node)
+{
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i] != OXP_NO_VAL)
+            OXP_TRY(oxp_lower_result(lw, node->out[i], OXP_LAYOUT_ROWS));
+    return OXP_OK;
+}
+
 static oxp_status lower_node(oxp_lower *lw)
 {
     const oxp_node *node = lw->node;
     lw->ctx->node = node->origin;
     lw->ctx->op = node->op->name;
-    OXP_TRY(node->op->lower(lw, node));
+    OXP_TRY(oxp_node_is_empty(lw->program->g, node) ? lower_nothing(lw, node)
+                                                    : node->op->lower(lw, node));
     OXP_TRY(lw->status);
     for (uint32_t i = 0; i < node->n_out; i++)
         OXP_FAIL_IF(lw->ctx,

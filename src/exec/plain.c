@@ -169,6 +169,7 @@ static oxp_status compile(oxp_ctx *ctx, oxp_program *p)
 static oxp_status run_node(oxp_ctx *ctx, const oxp_program *p, plain *s, const plain_node *n)
 {
     const oxp_node *node = n->node;
+    if (oxp_node_is_empty(p->g, node)) return OXP_OK;
     ctx->node = node->origin;
     ctx->op = node->op->name;
     for (uint32_t i = 0; i < node->n_in; i++) {

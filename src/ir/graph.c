@@ -127,6 +127,14 @@ oxp_status oxp_graph_add_output(oxp_ctx *ctx, oxp_graph *g, oxp_val v)
     return push_val(ctx, g, &g->outputs, &g->n_outputs, &g->cap_outputs, v);
 }
 
+bool oxp_node_is_empty(const oxp_graph *g, const oxp_node *node)
+{
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i] != OXP_NO_VAL && oxp_shape_elements(oxp_shape_at(g, node->out[i])) > 0)
+            return false;
+    return true;
+}
+
 oxp_val oxp_graph_find(const oxp_graph *g, const char *name)
 {
     for (size_t v = 1; v < g->n_values; v++)

@@ -143,6 +143,8 @@ static inline const oxp_shape *oxp_shape_at(const oxp_graph *g, oxp_val v)
 /* by tensor name; OXP_NO_VAL when absent */
 oxp_val oxp_graph_find(const oxp_graph *g, const char *name);
 const oxp_attr *oxp_attr_find(const oxp_node *node, const char *name);
+/* None of the outputs has an element: there is nothing to compute. */
+bool oxp_node_is_empty(const oxp_graph *g, const oxp_node *node);
 int64_t oxp_attr_int(const oxp_node *node, const char *name, int64_t fallback);
 double oxp_attr_float(const oxp_node *node, const char *name, double fallback);
 const char *oxp_attr_string(const oxp_node *node, const char *name, const char *fallback);

@@ -99,7 +99,7 @@ typedef struct oxp_grad {
     oxp_val *dx;       /* [n_in] to fill */
 } oxp_grad;
 
-/* One evaluation in double. Integers and booleans are doubles too (exact to 2^53; INT64_MAX
+/* One evaluation in double, of a node with at least one element to compute. Integers and booleans are doubles too (exact to 2^53; INT64_MAX
  * saturates). */
 typedef struct oxp_call {
     oxp_ctx *ctx;

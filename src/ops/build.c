@@ -81,7 +81,9 @@ static oxp_status fold_with(oxp_build *b, const oxp_node *node, const oxp_dtype 
         OXP_NOMEM_IF(b->ctx, out[i]);
     }
     const oxp_call call = {b->ctx, tmp, node, in, in_shape, in_dtype, out, shape, dtype};
-    OXP_TRY(node->op->ref(&call));
+    bool any = false;
+    for (uint32_t i = 0; i < node->n_out; i++) any = any || oxp_shape_elements(&shape[i]) > 0;
+    if (any) OXP_TRY(node->op->ref(&call));
     for (uint32_t i = 0; i < node->n_out; i++) {
         oxp_tensor *t = OXP_NEW(b->g->arena, oxp_tensor, 1);
         OXP_NOMEM_IF(b->ctx, t);

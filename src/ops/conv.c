@@ -44,7 +44,7 @@ oxp_status oxp_conv_read(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x,
     oxp_conv c = {.axes = x->rank - 2, .n = x->dim[0], .c = x->dim[1], .k = w->dim[0]};
     c.group = oxp_attr_int(node, "group", 1);
     OXP_NODE_FAIL_IF(ctx, node,
-                     c.n < 1 || c.c < 1 || c.k < 1 || c.group < 1 || c.c % c.group != 0 ||
+                     c.c < 1 || c.k < 1 || c.group < 1 || c.c % c.group != 0 ||
                          c.c / c.group != w->dim[1] || c.k % c.group != 0,
                      OXP_EINVAL, "has input %s, weights %s and %lld groups, which do not fit",
                      oxp_shape_text(x, xs), oxp_shape_text(w, ws), (long long)c.group);

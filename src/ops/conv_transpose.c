@@ -102,9 +102,8 @@ static oxp_status read_transposed(oxp_ctx *ctx, const oxp_node *node, const oxp_
     c->k = x->dim[1];
     c->group = oxp_attr_int(node, "group", 1);
     OXP_NODE_FAIL_IF(ctx, node,
-                     c->n < 1 || c->k < 1 || c->group < 1 || c->group > INT32_MAX ||
-                         c->k % c->group != 0 || w->dim[0] != c->k || w->dim[1] < 1 ||
-                         w->dim[1] > INT32_MAX,
+                     c->k < 1 || c->group < 1 || c->group > INT32_MAX || c->k % c->group != 0 ||
+                         w->dim[0] != c->k || w->dim[1] < 1 || w->dim[1] > INT32_MAX,
                      OXP_EINVAL, "has input %s, weights %s and %lld groups, which do not fit",
                      oxp_shape_text(x, xs), oxp_shape_text(w, ws), (long long)c->group);
     c->c = w->dim[1] * c->group;

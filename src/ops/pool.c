@@ -36,12 +36,20 @@ static bool is_max(const oxp_node *node)
            node->op == &oxp_op_GlobalMaxPool;
 }
 
+/* There may be no item, but an item has channels and cells. */
+static bool has_cells(const oxp_shape *x)
+{
+    bool any = true;
+    for (int a = 1; a < x->rank; a++) any = any && x->dim[a] > 0;
+    return any;
+}
+
 static oxp_status read_pool(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *x, oxp_pool *out)
 {
     char text[OXP_SHAPE_TEXT];
     int64_t count, kernel[3];
     OXP_NODE_FAIL_IF(
-        ctx, node, x->rank < 3 || x->rank > 5 || !oxp_shape_count(x, &count) || count < 1,
+        ctx, node, x->rank < 3 || x->rank > 5 || !oxp_shape_count(x, &count) || !has_cells(x),
         OXP_EUNSUPPORTED, "has input %s; 1 to 3 spatial axes, none of size 0, are supported",
         oxp_shape_text(x, text));
     oxp_pool p = {.axes = x->rank - 2, .n = x->dim[0], .c = x->dim[1], .max = is_max(node)};
@@ -121,8 +129,9 @@ static oxp_status infer_global_average(oxp_infer *inf)
     char text[OXP_SHAPE_TEXT];
     int64_t count;
     OXP_TRY(oxp_infer_float(inf, 0));
-    OXP_NODE_FAIL_IF(inf->ctx, inf->node, y.rank < 3 || !oxp_shape_count(&y, &count) || count < 1,
-                     OXP_EINVAL, "has input %s, expected (N,C,axes...), none of size 0",
+    OXP_NODE_FAIL_IF(inf->ctx, inf->node,
+                     y.rank < 3 || !oxp_shape_count(&y, &count) || !has_cells(&y), OXP_EINVAL,
+                     "has input %s, expected (N,C,axes...), none of size 0",
                      oxp_shape_text(&y, text));
     for (int a = 2; a < y.rank; a++) y.dim[a] = 1;
     return oxp_infer_out(inf, 0, OXP_F32, &y);

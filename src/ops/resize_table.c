@@ -150,8 +150,10 @@ oxp_status oxp_resizing_shape(oxp_ctx *ctx, const oxp_node *node, const oxp_resi
     *y = *x;
     for (int a = 0; a < x->rank; a++) {
         const double size = r->axis[a].out;
-        OXP_NODE_FAIL_IF(ctx, node, !(size >= 1) || size > INT32_MAX || x->dim[a] < 1, OXP_EINVAL,
-                         "resizes axis %d from %lld to %g cells", a, (long long)x->dim[a], size);
+        OXP_NODE_FAIL_IF(
+            ctx, node,
+            size > INT32_MAX || (x->dim[a] > 0 && !(size >= 1)) || (x->dim[a] < 1 && size > 0),
+            OXP_EINVAL, "resizes axis %d from %lld to %g cells", a, (long long)x->dim[a], size);
         y->dim[a] = (int64_t)size;
     }
     return OXP_OK;

@@ -34,7 +34,7 @@ static inline oxp_status oxp_oracle_node(oxp_ctx *ctx, oxp_arena *scratch, const
         out_dtype[k] = oxp_value_of(g, node->out[k])->dtype;
     }
     const oxp_call call = {ctx, scratch, node, in, in_shape, in_dtype, out, out_shape, out_dtype};
-    return node->op->ref(&call);
+    return oxp_node_is_empty(g, node) ? OXP_OK : node->op->ref(&call);
 }
 
 #endif
