@@ -232,6 +232,7 @@ def erasure(contrast=None):
 
     def run(c):
         def lead(logits):
+            logits = logits.to(c.x[0].dtype)
             p = logits if contrast is None else logits.softmax(-1)
             return p[:, c.target] - (0 if contrast is None else p[:, contrast])
 

@@ -72,6 +72,7 @@ COPY = "torchcam divides a copy of its weights (`alpha[mask].div_()`), so that w
 STRENGTH = "torchcam lets the strength i / n accumulate (up to 5.5 for n = 10); the paper integrates from 0 to 1: the other row."
 STEPS = "Captum keeps its step sizes in float32."
 FLOAT = "pytorch-grad-cam returns float32."
+CEILING = "Clip(0, 6): Captum's rule sees the nn.ReLU only and takes the plain gradient of min(x, 6), so that its sum misses the change of the score; here Clip is one function with one quotient."
 OVERLAP = "Captum unpools with F.max_unpool, which keeps one of several overlapping windows (3 x 3, stride 2) that share their maximum; its sum then misses the change of the score. Equal where windows do not overlap."
 LONE = "zennit passes relevance whole through a batch norm that no layer with weights stands before; here, as in Captum, its bias and mean take their share, as of any scaling by constants. With zennit's Norm there the arrays are equal: the rows that say so."
 LAST = "torchcam multiplies its weights with the layer at the last noisy copy; the paper (and its own stored `init_fmap`) means the input: the next row."
@@ -359,7 +360,7 @@ ROWS = [
         known={"dense_bn": LONE},
     ),
     Row("deeplift", "captum DeepLift", cap_deeplift(False), "conv -large", known={"pooled": POOL}),
-    Row("deeplift", "captum DeepLift, an identity before max pools", cap_deeplift(True), DEEP, known={"overlap": OVERLAP}),
+    Row("deeplift", "captum DeepLift, an identity before max pools", cap_deeplift(True), DEEP, known={"overlap": OVERLAP, "relu6": CEILING}),
     Row(
         "deeplift",
         "formula: reveal-cancel (Shrikumar 2017)",
