@@ -17,7 +17,10 @@ static oxp_axes kind_of_op(const oxp_node *node)
     if (oxp_op_is_conv(op) || op == &oxp_op_MaxPool || op == &oxp_op_AveragePool ||
         op == &oxp_op_GlobalAveragePool || op == &oxp_op_GlobalMaxPool ||
         op == &oxp_op_BatchNormalization || op == &oxp_op_InstanceNormalization ||
-        op == &oxp_op_GroupNormalization || op == &oxp_op__GroupNorm || op == &oxp_op_LRN)
+        op == &oxp_op_GroupNormalization || op == &oxp_op__GroupNorm || op == &oxp_op_LRN ||
+        op == &oxp_op_LpPool || op == &oxp_op_GlobalLpPool || op == &oxp_op_MaxUnpool ||
+        op == &oxp_op_GridSample || op == &oxp_op_RoiAlign || op == &oxp_op_MaxRoiPool ||
+        op == &oxp_op_DepthToSpace || op == &oxp_op_SpaceToDepth)
         return OXP_AXES_CHANNELS;
     return op == &oxp_op_LayerNormalization || op == &oxp_op_MatMul ? OXP_AXES_FEATURES
                                                                     : OXP_AXES_UNKNOWN;

@@ -219,4 +219,13 @@ typedef struct oxp_roi {
 oxp_status oxp_lower_roi(oxp_lower *lw, const oxp_roi *roi, oxp_val x, oxp_val rois, oxp_val items,
                          oxp_val dy, oxp_val out);
 
+/* Maxima x (N,C,in) put at their places in y (N,C,out); back: dx gathered from dy. ops/unpool.h */
+typedef struct oxp_unpool {
+    int64_t n, c;
+    int64_t in[3], out[3], natural[3]; /* natural: what windows and strides make of `in` */
+    int64_t kernel[3], stride[3], pad_begin[3];
+} oxp_unpool;
+oxp_status oxp_lower_unpool(oxp_lower *lw, const oxp_unpool *u, bool back, oxp_val x, oxp_val place,
+                            oxp_val y);
+
 #endif

@@ -167,12 +167,64 @@ static void equals_input_x_gradient(void **state)
     test_net_close(t);
 }
 
+/* Layers that came later: complete from a baseline; and without biases homogeneous where they are, so that
+ * LRP's shares add up to the score, up to the stabiliser. */
+static void layers_of_all_kinds(void **state)
+{
+    OXP_UNUSED(state);
+    static const struct {
+        const char *body;
+        bool homogeneous;
+    } nets[] = {
+        {"%a = ConvTranspose(%x, %w) {strides=[2,2]}\n%b = Relu(%a)\n"
+         "%c = Resize(%b) {mode=\"cubic\" sizes=[1,4,5,3]}\n",
+         true},
+        {"%a = ConvTranspose(%x, %w, %v) {strides=[2,2]}\n%b = LRN(%a) {size=3 alpha=0.5}\n"
+         "%c = Relu(%b)\n",
+         false},
+        {"%a = DepthToSpace(%x) {blocksize=2}\n%b = Pad(%a) {pads=[0,0,1,0,0,3,0,1] "
+         "mode=\"wrap\"}\n"
+         "%c = Relu(%b)\n",
+         true},
+        {"%a = GroupNormalization(%x, %v, %v) {num_groups=2}\n%c = Sigmoid(%a)\n", false},
+        {"%a = MeanVarianceNormalization(%x) {axes=[2,3]}\n%c = Relu(%a)\n", false},
+        {"%a = RMSNormalization(%x, %two) {axis=2}\n%c = Relu(%a)\n", false},
+        {"%a = LpNormalization(%x) {axis=1}\n%c = Relu(%a)\n", false},
+        {"%a = LpPool(%x) {kernel_shape=[2,2]}\n%c = Relu(%a)\n", false},
+        {"%a = GridSample(%x, %grid)\n%b = Relu(%a)\n%c = CenterCropPad(%b) {shape=[1,4,2,3]}\n",
+         true},
+    };
+    double x[16];
+    for (int i = 0; i < 16; i++) x[i] = (double)((i * 7) % 11) / 4.0 - 0.9;
+    for (size_t k = 0; k < 2 * OXP_COUNT(nets); k++) {
+        const bool lrp = k % 2 != 0;
+        char text[2048];
+        if (lrp && !nets[k / 2].homogeneous) continue;
+        snprintf(text, sizeof text,
+                 "input %%x:f32(1,4,2,2) \"x\"\nconst %%v:f32(4) \"v\" = [0.5,-1,2,0.25]\n"
+                 "const %%two:f32(2) \"two\" = [0.5,-2]\n"
+                 "const %%grid:f32(1,1,3,2) \"grid\" = [0.1,-0.3,-0.8,0.6,0.9,0.2]\n"
+                 "const %%w:f32(4,4,1,1) \"w\" = [1,2,-3,1,0.5,1,2,-1,2,0,1,1,-2,1,0.25,3]\n"
+                 "%s%%y = ReduceSum(%%c) {axes=[2,3] keepdims=0}\noutput %%y\n",
+                 nets[k / 2].body);
+        test_net *t = test_net_text(text);
+        const oxp_tensor in = test_array(t, 4, (const int64_t[]){1, 4, 2, 2}, x);
+        const test_ask ask = {.method = lrp ? "lrp" : "deeplift",
+                              .params = {lrp ? "rule=zero" : "baseline=0.3"}};
+        const oxp_explanation e = test_explain(t, &ask, &in, 1);
+        if (!(e.items[0].gap < (lrp ? 1e-5 : 1e-6)))
+            fail_msg("%s of %s: adds up to %.12g, expected %.12g", ask.method, nets[k / 2].body,
+                     e.items[0].attributed, e.items[0].expected);
+        test_net_close(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_numbers),       cmocka_unit_test(rules_by_hand),
         cmocka_unit_test(reveal_cancel),           cmocka_unit_test(completeness),
-        cmocka_unit_test(equals_input_x_gradient),
+        cmocka_unit_test(equals_input_x_gradient), cmocka_unit_test(layers_of_all_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
