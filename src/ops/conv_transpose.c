@@ -267,7 +267,8 @@ static oxp_status read_columns(oxp_ctx *ctx, const oxp_node *node, const oxp_sha
         blocks *= w.out <= x->dim[2] ? w.out : 0;
     }
     OXP_NODE_FAIL_IF(
-        ctx, node, v.n < 1 || x->dim[1] < 1 || x->dim[1] % taps != 0 || blocks != x->dim[2],
+        ctx, node,
+        v.n < 1 || x->dim[1] < 1 || x->dim[1] % taps != 0 || blocks < 1 || blocks != x->dim[2],
         OXP_EINVAL, "has %lld columns of %lld, expected %lld of a multiple of %lld",
         (long long)x->dim[2], (long long)x->dim[1], (long long)blocks, (long long)taps);
     v.k = x->dim[1];

@@ -3,6 +3,7 @@
  */
 #include "base/compiler.h"
 #include "import_fixture.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -238,6 +239,25 @@ static pb external(const char *location, const char *offset, const char *length)
     return t;
 }
 
+/* Places beyond 4 GiB: a file of nothing but its last 8 bytes. */
+static void test_external_data_far_into_a_file(void **state)
+{
+    (void)state;
+    const float data[2] = {5, -6};
+    const off_t at = (off_t)5 << 30;
+    char *dir = oxp_test_tmpdir(), *file = oxp_test_path(dir, "w.bin");
+    const int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, data, sizeof data, at), sizeof data);
+    close(fd);
+    expect_values(import_tensor(external("w.bin", "5368709120", "8"), dir, 0), OXP_F32,
+                  (const double[]){5, -6}, 2);
+    expect_refusal(import_tensor(external("w.bin", "5368709124", "8"), dir, 0), OXP_ECORRUPT,
+                   "too few for 8 bytes at offset 5368709124");
+    free(file);
+    oxp_test_rmtree(dir);
+}
+
 static void test_external_data(void **state)
 {
     (void)state;
@@ -288,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_shapes_and_types_refused),
         cmocka_unit_test(test_typed_copies_count_against_the_limit),
         cmocka_unit_test(test_external_data),
+        cmocka_unit_test(test_external_data_far_into_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
