@@ -302,7 +302,7 @@ const oxp_op oxp_op_BatchNormalization = {
     .infer = batch_norm_infer, .grad = batch_norm_grad, .ref = batch_norm_ref, .expand = batch_norm_expand};
 
 const oxp_op oxp_op_LayerNormalization = {
-    .name = "LayerNormalization", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 3, .since = 17,
+    .name = "LayerNormalization", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 3, .since = 1,
     .flags = OXP_OP_COMPOSITE, .attrs = layer_norm_attrs,
     .infer = layer_norm_infer, .grad = layer_norm_grad, .ref = layer_norm_ref, .lower = layer_norm_lower,
     .expand = layer_norm_expand};
