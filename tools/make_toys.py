@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from toys import asks, composites, containers, nets, opsets, transformers
+from toys import asks, composites, containers, contrib, nets, opsets, transformers
 
 PARTS = [
     nets.all_nets,
@@ -21,6 +21,7 @@ PARTS = [
     opsets.all_nets,
     containers.all_nets,
     transformers.all_nets,
+    contrib.all_nets,
 ]
 
 

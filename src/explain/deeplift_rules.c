@@ -47,14 +47,17 @@ static oxp_val ratio(oxp_build *b, oxp_val share, oxp_val change, oxp_val slope,
     return oxp_b_where(b, small, slope, oxp_b_div(b, share, safe));
 }
 
-/* The operator's own gradient with other inputs, outputs and adjoint. */
+/* The operator's own gradient with other inputs, outputs and adjoint of the first output. */
 static oxp_status gradient_at(const oxp_rule_context *rc, oxp_val *in, oxp_val *out, oxp_val dy,
                               oxp_val *dx)
 {
     oxp_node node = *rc->node;
     node.in = in;
     node.out = out;
-    oxp_grad own = {rc->b, &node, &dy, rc->grad->wants, dx};
+    oxp_val *adjoints = OXP_NEW(rc->b->ctx->scratch, oxp_val, node.n_out);
+    OXP_NOMEM_IF(rc->b->ctx, adjoints);
+    adjoints[0] = dy;
+    oxp_grad own = {rc->b, &node, adjoints, rc->grad->wants, dx};
     OXP_TRY(oxp_gradient_of(&own));
     return rc->b->status;
 }
@@ -306,7 +309,8 @@ static bool is_linear(const oxp_rule_context *rc)
 
 static oxp_status apply_linear(oxp_rule_context *rc)
 {
-    return gradient_at(rc, rc->node->in, rc->node->out, rc->grad->dy[0], rc->grad->dx);
+    OXP_TRY(oxp_gradient_of(rc->grad));
+    return rc->b->status;
 }
 
 static bool is_anything(const oxp_rule_context *rc)

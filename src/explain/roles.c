@@ -22,8 +22,10 @@ static oxp_axes kind_of_op(const oxp_node *node)
         op == &oxp_op_GridSample || op == &oxp_op_RoiAlign || op == &oxp_op_MaxRoiPool ||
         op == &oxp_op_DepthToSpace || op == &oxp_op_SpaceToDepth)
         return OXP_AXES_CHANNELS;
-    return op == &oxp_op_LayerNormalization || op == &oxp_op_MatMul ? OXP_AXES_FEATURES
-                                                                    : OXP_AXES_UNKNOWN;
+    return op == &oxp_op_LayerNormalization || op == &oxp_op_RMSNormalization ||
+                   op == &oxp_op_MatMul
+               ? OXP_AXES_FEATURES
+               : OXP_AXES_UNKNOWN;
 }
 
 /* Same rank and axes in and out: activations, arithmetic, padding, slicing, resizing. */

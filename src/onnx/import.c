@@ -3,6 +3,7 @@
  * comes out. */
 #include "onnx/import.h"
 #include "onnx/draft.h"
+#include "onnx/embedding.h"
 #include "onnx/normalise.h"
 #include "onnx/tensor_import.h"
 #include "ops/ops.h"
@@ -351,15 +352,45 @@ static oxp_status align_operand(importer *im, const oxp_draft_node *node, oxp_fo
     return OXP_OK;
 }
 
+/* "node/part", unless a tensor has that name */
+static oxp_status name_part(importer *im, const oxp_draft_node *node, const char *part, oxp_val v)
+{
+    const char *name = oxp_arena_printf(im->arena, "%s/%s", node->name, part);
+    OXP_NOMEM_IF(im->ctx, name);
+    if (v == OXP_NO_VAL || oxp_strmap_get(&im->values, name, NULL)) return OXP_OK;
+    oxp_value_of(im->graph, v)->name = name;
+    return bind(im, name, v, "output");
+}
+
+/* The first and third output of the node are made by its parts. */
+static oxp_status add_embedding(importer *im, const oxp_draft_node *node, const oxp_form *form,
+                                oxp_node *made)
+{
+    oxp_embedding parts;
+    OXP_TRY(oxp_import_embedding(im->ctx, im->graph, form, node->name, &parts));
+    OXP_TRY(name_part(im, node, "word", parts.word));
+    OXP_TRY(name_part(im, node, "segment", parts.segment));
+    made->out[0] = parts.y;
+    if (node->n_out > 2) made->out[2] = parts.sum;
+    return OXP_OK;
+}
+
 static oxp_status add_node(importer *im, const oxp_draft_node *node)
 {
     oxp_form form;
-    oxp_node *made;
+    oxp_node *made, parts;
+    oxp_val out[OXP_OP_MAX_OUT];
     OXP_TRY(make_form(im, node, &form));
     oxp_normalise(&form);
     if (form.align) OXP_TRY(align_operand(im, node, &form));
     OXP_TRY(oxp_graph_add_node(im->ctx, im->graph, form.op, form.in, form.n_in, node->n_out,
                                form.attrs, form.n_attrs, node->name, &made));
+    if (form.op == &oxp_op_ms_EmbedLayerNormalization) {
+        parts = *made; /* the node keeps results of its own, that nobody reads */
+        parts.out = memcpy(out, made->out, made->n_out * sizeof *out);
+        OXP_TRY(add_embedding(im, node, &form, &parts));
+        made = &parts;
+    }
     for (size_t i = 0; i < node->n_out; i++) {
         const char *name = node->out[i];
         if (name[0] == '\0') {

@@ -160,8 +160,10 @@ static oxp_status skip_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
     const bool simple = is_simple(node);
     const size_t bias = simple ? 3 : 4;
     const oxp_attr attrs[] = {OXP_INT("axis", -1), epsilon_attr(node)};
-    oxp_val sum = oxp_b_add(b, node->in[0], node->in[1]), made[3] = {0};
+    oxp_val sum = node->in[0], made[3] = {0};
+    /* the bias belongs to the product that is the input, and what follows both is the skip connection */
     if (oxp_node_has(node, bias)) sum = oxp_b_add(b, sum, node->in[bias]);
+    sum = oxp_b_add(b, sum, node->in[1]);
     const oxp_val in[] = {sum, node->in[2],
                           !simple && oxp_node_has(node, 3) ? node->in[3] : OXP_NO_VAL};
     const size_t n_out = node->n_out > 2 ? 3 : node->n_out;

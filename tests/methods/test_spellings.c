@@ -1,7 +1,7 @@
 /* test_spellings.c - exporters spell the same function differently; every method must give the same
  * map for all spellings.
  *
- * tests/data/toy/composite_GROUP__SPELLING.onnx: one function per group. Every method is run on
+ * tests/data/toy/composite_GROUP__SPELLING.onnx, contrib_GROUP__SPELLING.onnx: one function per group. Every method is run on
  * every spelling; a method refuses either all spellings of a group or none. The optimiser must
  * not change anything either: the fused executor is compared too. */
 #include "net.h"
@@ -18,8 +18,8 @@ enum { MAX_FILES = 256 };
 static int is_composite(const struct dirent *d)
 {
     const size_t n = strlen(d->d_name);
-    return strncmp(d->d_name, "composite_", 10) == 0 && n > 5 &&
-           strcmp(d->d_name + n - 5, ".onnx") == 0;
+    return (strncmp(d->d_name, "composite_", 10) == 0 || strncmp(d->d_name, "contrib_", 8) == 0) &&
+           n > 5 && strcmp(d->d_name + n - 5, ".onnx") == 0;
 }
 
 typedef struct spelling {
