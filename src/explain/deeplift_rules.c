@@ -230,7 +230,8 @@ static oxp_status apply_below(oxp_rule_context *rc)
 
 static bool is_product(const oxp_rule_context *rc)
 {
-    return (is_op(rc, &oxp_op_Mul) || is_op(rc, &oxp_op_MatMul) || is_op(rc, &oxp_op_Gemm)) &&
+    return (is_op(rc, &oxp_op_Mul) || is_op(rc, &oxp_op_MatMul) || is_op(rc, &oxp_op_Gemm) ||
+            oxp_op_is_conv(rc->node->op)) &&
            rc->grad->wants[0] && rc->grad->wants[1];
 }
 

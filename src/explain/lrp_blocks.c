@@ -250,7 +250,8 @@ static bool is_reciprocal(const oxp_graph *g, const oxp_node *node)
 static bool is_product(const oxp_rule_context *rc)
 {
     const bool known = is_op(rc, &oxp_op_Mul) || is_op(rc, &oxp_op_MatMul) ||
-                       is_op(rc, &oxp_op_Gemm) || is_op(rc, &oxp_op_Div);
+                       is_op(rc, &oxp_op_Gemm) || is_op(rc, &oxp_op_Div) ||
+                       oxp_op_is_conv(rc->node->op);
     return known && rc->grad->wants[0] && rc->grad->wants[1] &&
            options(rc)->attention != OXP_LRP_REFUSE;
 }

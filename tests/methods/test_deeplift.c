@@ -182,6 +182,8 @@ static void layers_of_all_kinds(void **state)
         {"%a = ConvTranspose(%x, %w, %v) {strides=[2,2]}\n%b = LRN(%a) {size=3 alpha=0.5}\n"
          "%c = Relu(%b)\n",
          false},
+        {"%k = Reshape(%x) {shape=[4,4,1,1] allowzero=1}\n%a = Conv(%x, %k)\n%c = Relu(%a)\n",
+         false},
         {"%a = DepthToSpace(%x) {blocksize=2}\n%b = Pad(%a) {pads=[0,0,1,0,0,3,0,1] "
          "mode=\"wrap\"}\n"
          "%c = Relu(%b)\n",
