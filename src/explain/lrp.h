@@ -70,7 +70,7 @@ const oxp_lrp_rule *oxp_lrp_rule_of(const oxp_rule_context *rc);
 oxp_status oxp_lrp_apply_layer(oxp_rule_context *rc);
 
 /* Rules for what has no weights of its own, in the order to try. */
-#define OXP_LRP_BLOCKS 11
+#define OXP_LRP_BLOCKS 12
 extern const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS];
 
 /* R / (z + epsilon sign z), sign(0) = +1; epsilon 0: nothing where z is 0. */

@@ -353,6 +353,12 @@ static oxp_status apply_gradient(oxp_rule_context *rc)
     return oxp_gradient_of(rc->grad);
 }
 
+/* Step after step: gates, sums and products each have their rule. */
+static bool is_recurrence(const oxp_rule_context *rc)
+{
+    return is_op(rc, &oxp_op__Recurrence);
+}
+
 static bool is_anything(const oxp_rule_context *rc)
 {
     return !(rc->node->op->flags & OXP_OP_NOT_DIFFERENTIABLE);
@@ -377,5 +383,6 @@ const oxp_rule oxp_lrp_blocks[OXP_LRP_BLOCKS] = {
     {"beta-smooth", is_smoothed, apply_smooth},
     {"pass", is_activation, apply_pass},
     {"gradient", is_transparent, apply_gradient},
+    {"parts", is_recurrence, NULL},
     {"refused", is_anything, apply_refusal},
 };

@@ -139,7 +139,7 @@ static oxp_status report(diff_state *s, const char *rule, const oxp_node *node)
     return OXP_OK;
 }
 
-static oxp_status apply_rules(diff_state *s, oxp_grad *grad, bool *applied)
+static oxp_status apply_rules(diff_state *s, oxp_grad *grad, bool *applied, bool *parts)
 {
     const oxp_rule_set *set = s->diff->rules;
     const oxp_node *node = grad->node;
@@ -151,6 +151,8 @@ static oxp_status apply_rules(diff_state *s, oxp_grad *grad, bool *applied)
     for (size_t i = 0; i < set->n_rules; i++) {
         if (!set->rules[i].match(&rc)) continue;
         *applied = true;
+        *parts = !set->rules[i].apply;
+        if (*parts) return OXP_OK;
         OXP_TRY(report(s, set->rules[i].name, node));
         return set->rules[i].apply(&rc);
     }
@@ -160,7 +162,7 @@ static oxp_status apply_rules(diff_state *s, oxp_grad *grad, bool *applied)
 static oxp_status walk(diff_state *s, size_t from, size_t to, bool rules);
 
 /* Replaces the node by its parts, appended to the graph, and walks back through those. */
-static oxp_status walk_expanded(diff_state *s, const oxp_node *node, const oxp_val *dy)
+static oxp_status walk_expanded(diff_state *s, const oxp_node *node, const oxp_val *dy, bool rules)
 {
     OXP_FAIL_IF(s->b->ctx, !node->op->expand, OXP_EINTERNAL,
                 "%s has neither a gradient nor an expansion", node->op->name);
@@ -178,7 +180,7 @@ static oxp_status walk_expanded(diff_state *s, const oxp_node *node, const oxp_v
     mark_forward(s, from, to);
     for (uint32_t k = 0; k < node->n_out; k++)
         if (dy[k] != OXP_NO_VAL && s->reach[parts[k]]) OXP_TRY(contribute(s, parts[k], dy[k]));
-    return walk(s, from, to, false);
+    return walk(s, from, to, rules);
 }
 
 static oxp_status scatter(diff_state *s, const oxp_grad *grad)
@@ -215,13 +217,14 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
     ctx->node = s->b->origin = node->origin;
     ctx->op = node->op->name;
     oxp_grad grad = {s->b, node, dy, wants, dx};
-    bool applied = false;
-    if (rules) OXP_TRY(apply_rules(s, &grad, &applied));
+    bool applied = false, parts = false;
+    if (rules) OXP_TRY(apply_rules(s, &grad, &applied, &parts));
+    if (parts) return walk_expanded(s, node, dy, true);
     if (!applied && (node->op->flags & OXP_OP_NOT_DIFFERENTIABLE)) {
         s->diff->stopped = true;
         return OXP_OK;
     }
-    if (!applied && !node->op->grad) return walk_expanded(s, node, dy);
+    if (!applied && !node->op->grad) return walk_expanded(s, node, dy, false);
     if (!applied) OXP_TRY(node->op->grad(&grad));
     OXP_TRY(s->b->status);
     OXP_TRY(grow(s));
@@ -276,7 +279,7 @@ static oxp_status through_parts(diff_state *s, oxp_grad *g)
     OXP_TRY(grow(s));
     for (uint32_t k = 0; k < g->node->n_in; k++)
         if (g->wants[k]) s->reach[g->node->in[k]] = true;
-    OXP_TRY(walk_expanded(s, g->node, g->dy));
+    OXP_TRY(walk_expanded(s, g->node, g->dy, false));
     for (uint32_t k = 0; k < g->node->n_in; k++) {
         bool again = false; /* the same value twice has all of its adjoint already */
         for (uint32_t i = 0; i < k; i++)

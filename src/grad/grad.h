@@ -24,7 +24,8 @@ typedef struct oxp_rule_context {
 typedef struct oxp_rule {
     const char *name; /* for the report: "guided", "epsilon" */
     bool (*match)(const oxp_rule_context *rc);
-    oxp_status (*apply)(oxp_rule_context *rc); /* fills rc->grad->dx through rc->b */
+    /* fills rc->grad->dx through rc->b; NULL: the rules see the node's parts instead */
+    oxp_status (*apply)(oxp_rule_context *rc);
 } oxp_rule;
 
 typedef struct oxp_rule_set {
