@@ -35,6 +35,7 @@ bench: all ## benchmarks: ours against the bare kernels, in one run
 
 parity: all ## compare with other software (installed beside) and write docs/parity.md
 	@tools/parity
+	@tools/conformance_newest
 
 docs: all ## write what is generated: docs/methods.md, the README's table of methods
 	@tests/cli/readme.pl methods build/onnxplain README.md --update

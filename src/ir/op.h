@@ -51,7 +51,8 @@ typedef enum oxp_op_flag {
     OXP_OP_DATA_SHAPED = 1 << 12,
     /* arithmetic: integer results may leave the range of a narrow type, and wrap around in it */
     OXP_OP_WRAPS = 1 << 13,
-    /* gets the exact element type of its first output as the attribute `type` (oxp_op.exact) */
+    /* gets the exact element types of its first output and input as the attributes `type` and
+     * `from` (oxp_op.exact) */
     OXP_OP_TYPED = 1 << 14,
     /* has graphs as attributes; specialisation puts a branch, or its body as often as it runs, in its
      * place, so there is nothing to infer, run or differentiate */

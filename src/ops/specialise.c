@@ -102,7 +102,7 @@ typedef struct resolved { /* a node's inputs and attributes in the new graph */
 static oxp_status resolve(oxp_specialiser *s, const oxp_node *node, resolved *r)
 {
     r->in = OXP_NEW(s->ctx->scratch, oxp_val, node->n_in + 1);
-    r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 2);
+    r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 3);
     OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
     r->n_in = 0;
     r->varies = false;
@@ -157,15 +157,21 @@ static oxp_status exact_types(oxp_specialiser *s, const oxp_node *node, const ox
     return OXP_OK;
 }
 
-/* The exact type of the first output as the attribute `type`; what a file may have said is
- * replaced. */
-static oxp_status add_type(oxp_specialiser *s, const oxp_node *node, resolved *r)
+/* What a file may have said under that name is replaced. */
+static void set_attr(resolved *r, oxp_attr attr)
+{
+    for (size_t i = 0; i < r->n_attrs; i++)
+        if (strcmp(r->attrs[i].name, attr.name) == 0) r->attrs[i] = r->attrs[--r->n_attrs];
+    r->attrs[r->n_attrs++] = attr;
+}
+
+/* The exact types of the first output and the first input as attributes. */
+static oxp_status add_types(oxp_specialiser *s, const oxp_node *node, resolved *r)
 {
     oxp_dtype type;
     OXP_TRY(exact_types(s, node, NULL, 1, &type));
-    for (size_t i = 0; i < r->n_attrs; i++)
-        if (strcmp(r->attrs[i].name, "type") == 0) r->attrs[i] = r->attrs[--r->n_attrs];
-    r->attrs[r->n_attrs++] = OXP_INT("type", type);
+    set_attr(r, OXP_INT("type", type));
+    if (node->n_in > 0) set_attr(r, OXP_INT("from", s->at->type[node->in[0]]));
     return OXP_OK;
 }
 
@@ -289,7 +295,7 @@ static oxp_status emit_node(oxp_specialiser *s, const oxp_node *node)
         outs[0] = s->at->map[node->out[0]] = r.in[0];
         return settle_types(s, node, 1, outs);
     }
-    if (node->op->flags & OXP_OP_TYPED) OXP_TRY(add_type(s, node, &r));
+    if (node->op->flags & OXP_OP_TYPED) OXP_TRY(add_types(s, node, &r));
     const bool by_data = (node->op->flags & OXP_OP_DATA_SHAPED) != 0;
     const oxp_val *given = r.in;
     if (by_data) {

@@ -166,7 +166,8 @@ static void typed_operators_learn_their_type(void **state)
     oxp_special s;
     assert_int_equal(specialise(f, &given, 1, y, &s, NULL), OXP_OK);
     assert_int_equal(oxp_attr_int(only_node(&s), "type", 0), OXP_I16);
-    assert_int_equal(only_node(&s)->n_attrs, 1);
+    assert_int_equal(oxp_attr_int(only_node(&s), "from", 0), OXP_I16);
+    assert_int_equal(only_node(&s)->n_attrs, 2);
 }
 
 /* ConstantOfShape(Shape(x)) and Range(0, Gather(Shape(x), 1), 1) are numbers once x has a shape. */
