@@ -119,7 +119,7 @@ static void describe_score(const oxp_survey *s, oxp_strbuf *sb)
 {
     static const char *const spaces[] = {"logits", "probabilities", "outputs"};
     label(sb, "score");
-    if (s->classes > 0)
+    if (s->classes > 1)
         oxp_strbuf_printf(sb, "%s of %lld classes", spaces[s->space], (long long)s->classes);
     else
         oxp_strbuf_puts(sb, "values");
