@@ -264,7 +264,8 @@ static void test_opsets(void **state)
     im = import_bytes(m.data, m.n, NULL, 0);
     expect_ok(&im);
     imported_free(&im);
-    pb foreign = pb_graph(), node = pb_node("DictVectorizer", "x", "y", "s"); /* needs no opset of ours */
+    pb foreign = pb_graph(),
+       node = pb_node("DictVectorizer", "x", "y", "s"); /* needs no opset of ours */
     pb_text(&node, 7, "ai.onnx.ml");
     pb_add_node(&foreign, node);
     m = (pb){.n = 0};
