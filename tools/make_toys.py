@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from toys import asks, composites, containers, contrib, nets, opsets, transformers
+from toys import asks, composites, containers, contrib, nets, opsets, quantised, transformers
 
 PARTS = [
     nets.all_nets,
@@ -22,6 +22,7 @@ PARTS = [
     containers.all_nets,
     transformers.all_nets,
     contrib.all_nets,
+    quantised.all_nets,
 ]
 
 

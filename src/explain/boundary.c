@@ -14,6 +14,12 @@ static bool carries_indices(const oxp_node *node)
            op == &oxp_op_Expand || op == &oxp_op_Transpose || op == &oxp_op_Clip;
 }
 
+static bool makes_floats(const oxp_node *node)
+{
+    return node->op == &oxp_op_DequantizeLinear ||
+           (node->op == &oxp_op_Cast && oxp_dtype_is_float((oxp_dtype)oxp_attr_int(node, "to", 0)));
+}
+
 /* The boundary behind an integer input; *embedded: it is an embedding. */
 static oxp_val find_boundary(oxp_ctx *ctx, const oxp_graph *model, oxp_val input, bool *embedded)
 {
@@ -32,8 +38,7 @@ static oxp_val find_boundary(oxp_ctx *ctx, const oxp_graph *model, oxp_val input
         if (node->n_in == 0 || !derived[node->in[0]]) continue;
         if (carries_indices(node))
             derived[node->out[0]] = true;
-        else if (node->op == &oxp_op_Cast && cast == OXP_NO_VAL &&
-                 oxp_dtype_is_float((oxp_dtype)oxp_attr_int(node, "to", 0)))
+        else if (cast == OXP_NO_VAL && makes_floats(node))
             cast = node->out[0];
     }
     return cast;

@@ -3,6 +3,7 @@
 #include "explain/cam.h"
 
 #include "ops/ops.h"
+#include "ops/quantize.h"
 #include <string.h>
 
 /* w_k = share of positions with A > mean + k std, map = sum_k w_k A_k */
@@ -74,8 +75,9 @@ static bool is_linear(const oxp_graph *g, const oxp_node *node)
 static bool only_moves(const oxp_node *node)
 {
     const oxp_op *op = node->op;
-    return (op->flags & OXP_OP_IDENTITY) || op == &oxp_op_Reshape || op == &oxp_op_Flatten ||
-           op == &oxp_op_Squeeze || op == &oxp_op_Unsqueeze || op == &oxp_op_Transpose;
+    return (op->flags & OXP_OP_IDENTITY) || oxp_op_rounds(op) || op == &oxp_op_Reshape ||
+           op == &oxp_op_Flatten || op == &oxp_op_Squeeze || op == &oxp_op_Unsqueeze ||
+           op == &oxp_op_Transpose;
 }
 
 /* The layer is averaged over positions, then only linear layers lead to the target. */

@@ -40,7 +40,8 @@ static oxp_status read_output(oxp_ctx *ctx, oxp_arena *arena, const oxp_graph *g
                               oxp_tensor *out)
 {
     const oxp_value *v = oxp_value_of(g, g->outputs[i]);
-    const oxp_dtype dtype = v->dtype != OXP_F32 ? exact : plain ? OXP_F64 : OXP_F32;
+    const bool is_float = v->dtype == OXP_F32 && oxp_dtype_is_float(exact);
+    const oxp_dtype dtype = !is_float ? exact : plain ? OXP_F64 : OXP_F32;
     OXP_TRY(oxp_tensor_new(ctx, arena, dtype, &v->shape, out));
     return oxp_program_read(ctx, program, i, dtype, (void *)(uintptr_t)out->data);
 }

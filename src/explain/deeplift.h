@@ -12,7 +12,7 @@ typedef struct oxp_lift {
     oxp_val *plus, *minus; /* [n] m+ and m- at the outputs of layers, left for these by the rules */
 } oxp_lift;
 
-#define OXP_LIFT_RULES 8
+#define OXP_LIFT_RULES 9
 extern const oxp_rule oxp_lift_rules[OXP_LIFT_RULES];
 
 #endif

@@ -21,6 +21,7 @@
 #include "explain/linear.h"
 
 #include "ops/infer.h"
+#include "ops/quantize.h"
 
 #define SMALL 1e-10
 
@@ -70,6 +71,12 @@ static bool is_scalar_function(const oxp_rule_context *rc)
     if (fn != OXP_FN_NONE) return fn != OXP_FN_NEG;
     return (is_op(rc, &oxp_op_Pow) || is_op(rc, &oxp_op_PRelu)) && rc->grad->wants[0] &&
            !rc->grad->wants[1];
+}
+
+/* Rounding to codes is a function of one number too, but none that a layer reveals anything through. */
+static bool is_rounding(const oxp_rule_context *rc)
+{
+    return oxp_op_rounds(rc->node->op) && oxp_grad_wants_first(rc->grad);
 }
 
 static oxp_val middle(const oxp_rule_context *rc, oxp_val v)
@@ -330,6 +337,7 @@ const oxp_rule oxp_lift_rules[OXP_LIFT_RULES] = {
     {"reveal-cancel", is_revealed, apply_reveal},
     {"reveal-cancel", is_below_revealed, apply_below},
     {"rescale", is_scalar_function, apply_rescale},
+    {"rescale", is_rounding, apply_rescale},
     {"product", is_product, apply_product},
     {"quotient", is_quotient, apply_quotient},
     {"choice", is_choice, apply_choice},

@@ -13,6 +13,7 @@
 #include "explain/roles.h"
 
 #include "ops/ops.h"
+#include "ops/quantize.h"
 #include <string.h>
 
 typedef enum influence { INFLUENCE_NONE, INFLUENCE_PREFIX, INFLUENCE_GRID } influence;
@@ -131,7 +132,7 @@ static oxp_val handed_on(const oxp_graph *g, const oxp_node *node)
 {
     const oxp_op *op = node->op;
     if ((op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) || op == &oxp_op_Resize ||
-        op == &oxp_op_Upsample)
+        op == &oxp_op_Upsample || oxp_op_rounds(op))
         return node->in[0];
     if (op != &oxp_op_Add && op != &oxp_op_Sub && op != &oxp_op_Mul && op != &oxp_op_Div)
         return OXP_NO_VAL;

@@ -1,7 +1,7 @@
 /* lrp_blocks.c - relevance through everything that has no constant weights of its own.
  *
  *   sums, means, scaling    R_x = x . J' (R / stab(z))                     (Zennit's Norm)
- *   activations             R_x = R; Relu with beta-smooth: R sigmoid(beta x)
+ *   activations, rounding   R_x = R; Relu with beta-smooth: R sigmoid(beta x)
  *   movement, max, choice   R_x = J' R
  *   products z = a b        AttnLRP: R_a = a . (dz/da)' (R / stab(2 z)), R_b likewise
  *                           CP-LRP: a gate or attention weights b: R_a = a . (dz/da)' (R / stab(z))
@@ -19,6 +19,7 @@
 
 #include "ops/fn.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 #include <string.h>
 
 static const oxp_lrp *options(const oxp_rule_context *rc)
@@ -315,7 +316,7 @@ static bool is_activation(const oxp_rule_context *rc)
     case OXP_FN_MISH:
         return true;
     default:
-        return is_op(rc, &oxp_op_PRelu);
+        return is_op(rc, &oxp_op_PRelu) || oxp_op_rounds(rc->node->op);
     }
 }
 

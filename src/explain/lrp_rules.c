@@ -26,6 +26,7 @@
 #include "base/parse.h"
 #include "ops/fn.h"
 #include "ops/infer.h"
+#include "ops/quantize.h"
 #include <string.h>
 
 typedef struct layer {
@@ -73,6 +74,7 @@ static bool is_nonnegative(const oxp_graph *g, oxp_val v, int depth)
     if (op == &oxp_op_Relu || op == &oxp_op_Sigmoid || op == &oxp_op_HardSigmoid ||
         op == &oxp_op_Softmax || op == &oxp_op_Softplus || op == &oxp_op_Exp || op == &oxp_op_Abs)
         return true;
+    if (op == &oxp_op__FakeQuant && oxp_is_unsigned(g, node)) return true;
     double low, high;
     if (oxp_node_fn(node, &low, &high) == OXP_FN_CLIP) return low >= 0.0;
     const bool keeps = op == &oxp_op_MaxPool || op == &oxp_op_AveragePool ||

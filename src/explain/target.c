@@ -3,6 +3,7 @@
 
 #include "explain/roles.h"
 #include "ops/ops.h"
+#include "ops/quantize.h"
 #include <math.h>
 
 /* ---- in the graph ---- */
@@ -10,9 +11,9 @@
 static bool only_moves(const oxp_node *node)
 {
     const oxp_op *op = node->op;
-    return (op->flags & OXP_OP_IDENTITY) || op == &oxp_op_Reshape || op == &oxp_op_Flatten ||
-           op == &oxp_op_Squeeze || op == &oxp_op_Unsqueeze || op == &oxp_op_Slice ||
-           op == &oxp_op_Transpose;
+    return (op->flags & OXP_OP_IDENTITY) || oxp_op_rounds(op) || op == &oxp_op_Reshape ||
+           op == &oxp_op_Flatten || op == &oxp_op_Squeeze || op == &oxp_op_Unsqueeze ||
+           op == &oxp_op_Slice || op == &oxp_op_Transpose;
 }
 
 static bool is_link(const oxp_node *node)

@@ -13,7 +13,7 @@
  *         earlier node;
  *      2. every value has one origin, a concrete shape, and dtype F32, I64 or BOOL (F32 stands for
  *         "float": the executor decides whether it computes in float or double; a constant's own
- *         tensor may be stored as F16, BF16, F32 or F64);
+ *         tensor may be stored as F16, BF16, F32 or F64, or as integers that are quantised codes);
  *      3. every node satisfies its operator: number of inputs, declared attributes, and `infer`
  *         gives the recorded shapes;
  *      4. inputs that decide shapes have become attributes (oxp_const_in), so no shape depends on

@@ -56,7 +56,10 @@ typedef enum oxp_op_flag {
     OXP_OP_TYPED = 1 << 14,
     /* has graphs as attributes; specialisation puts a branch, or its body as often as it runs, in its
      * place, so there is nothing to infer, run or differentiate */
-    OXP_OP_CONTROL = 1 << 15
+    OXP_OP_CONTROL = 1 << 15,
+    /* knows what quantised numbers are: its integers come in and go out as floats (codes, see "types" in
+     * ops/specialise.h) */
+    OXP_OP_CODES = 1 << 16
 } oxp_op_flag;
 
 /* An attribute that ONNX defines for the operator. Anything not declared is refused at import by

@@ -56,6 +56,12 @@ static oxp_status new_tensor(importer *im, oxp_tensor **out)
     return OXP_OK;
 }
 
+/* Floats, and integers of one byte: quantised weights. Wider integers may be shapes. */
+static bool holds_weights(oxp_dtype type)
+{
+    return oxp_dtype_is_float(type) || (oxp_dtype_is_int(type) && oxp_dtype_size(type) == 1);
+}
+
 static oxp_status add_initializers(importer *im)
 {
     const oxp_pb_graph *g = &im->pb.graph;
@@ -67,7 +73,7 @@ static oxp_status add_initializers(importer *im)
         OXP_TRY(new_tensor(im, &tensor));
         OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, tensor));
         OXP_TRY(add_constant(im, pb->name, tensor, "initializer"));
-        if (!oxp_dtype_is_float(tensor->dtype)) continue;
+        if (!holds_weights(tensor->dtype)) continue;
         im->model->parameters += (uint64_t)oxp_shape_elements(&tensor->shape);
         im->model->parameter_bytes += oxp_tensor_bytes(tensor);
     }

@@ -72,6 +72,17 @@ static void swish_is_ours(oxp_form *form)
     form->op = &oxp_op__Silu;
 }
 
+/* ONNX Runtime's forms, from before ONNX had 16 bits. */
+static void quantize_is_onnx(oxp_form *form)
+{
+    form->op = &oxp_op_QuantizeLinear;
+}
+
+static void dequantize_is_onnx(oxp_form *form)
+{
+    form->op = &oxp_op_DequantizeLinear;
+}
+
 /* At opset 8 a Scan had a batch axis, and lengths as its first input. */
 static void scan_is_batched(oxp_form *form)
 {
@@ -240,6 +251,8 @@ void oxp_normalise(oxp_form *form)
         {"Gelu", 20, 99, gelu_is_ours},
         {"Mish", 18, 99, mish_is_ours},
         {"Swish", 24, 99, swish_is_ours},
+        {"com.microsoft::QuantizeLinear", 1, 99, quantize_is_onnx},
+        {"com.microsoft::DequantizeLinear", 1, 99, dequantize_is_onnx},
         {"PRelu", 1, LAST_AXIS_RULE, slope_per_channel},
         {"BatchNormalization", 1, 6, drop_is_test},
         {"Dropout", 1, 6, drop_is_test},

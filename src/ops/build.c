@@ -39,6 +39,8 @@ static bool foldable(const oxp_build *b, const oxp_op *op, const oxp_val *in, si
 static oxp_dtype stored_dtype(const oxp_build *b, const oxp_node *node, oxp_dtype dtype)
 {
     if (dtype != OXP_F32) return dtype;
+    if (node->op == &oxp_op_DequantizeLinear)
+        return OXP_F32; /* as ONNX has it; may be all weights */
     const bool moves = (node->op->flags & (OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) != 0;
     if (!moves || node->n_in == 0) return OXP_F64;
     const oxp_tensor *t = value(b, node->in[0])->constant;

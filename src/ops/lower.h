@@ -98,6 +98,10 @@ oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, ox
 oxp_status oxp_lower_sum(oxp_lower *lw, const oxp_val *x, size_t n, oxp_val y);
 oxp_status oxp_lower_where(oxp_lower *lw, oxp_val cond, oxp_val x, oxp_val y, oxp_val z);
 oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y);
+/* _Quantize, _FakeQuant (x, s, z), _QuantizeGrad (x, s, z, dy) of ops/quantize.c; lo, hi: range of codes */
+typedef enum oxp_quant { OXP_QUANT_CODE, OXP_QUANT_FAKE, OXP_QUANT_GRAD } oxp_quant;
+oxp_status oxp_lower_quantize(oxp_lower *lw, oxp_quant how, double lo, double hi, const oxp_val *in,
+                              oxp_val y);
 
 /* ---- contracting; these declare the result themselves ---- */
 typedef struct oxp_post { /* applied to each element of the result: y = f(result + residual) */

@@ -3,6 +3,8 @@
 #include "ops/special.h"
 
 #include "ops/infer.h"
+#include "ops/quantize.h"
+#include "tensor/narrow.h"
 #include <string.h>
 
 /* Is an output of the node needed, and not fed? */
@@ -99,8 +101,82 @@ typedef struct resolved { /* a node's inputs and attributes in the new graph */
     bool varies; /* an input that is a constant elsewhere is none here (OXP_OP_MAY_VARY) */
 } resolved;
 
+/* ---- codes: quantised integers that are floats here ---- */
+
+/* Whether an operator takes codes as they are: it knows them, moves them, or chooses among them. */
+static bool takes_codes(const oxp_op *op)
+{
+    static const oxp_op *const choose[] = {&oxp_op_MaxPool, &oxp_op_Pad,       &oxp_op_Where,
+                                           &oxp_op_Max,     &oxp_op_Min,       &oxp_op_Clip,
+                                           &oxp_op_Relu,    &oxp_op_ReduceMax, &oxp_op_ReduceMin};
+    for (size_t i = 0; i < OXP_COUNT(choose); i++)
+        if (op == choose[i]) return true;
+    return (op->flags & (OXP_OP_CODES | OXP_OP_SHAPE_ONLY | OXP_OP_IDENTITY)) != 0;
+}
+
+static bool is_code(const oxp_specialiser *s, oxp_val v)
+{
+    return s->at->map[v] != OXP_NO_VAL && oxp_dtype_is_int(s->at->type[v]) &&
+           oxp_value_of(s->b.g, s->at->map[v])->dtype == OXP_F32;
+}
+
+/* Integers as floats; constants share their data. */
+static oxp_val as_code(oxp_specialiser *s, oxp_val v)
+{
+    const oxp_value *value = oxp_value_of(s->b.g, v);
+    return value->kind == OXP_VALUE_CONST ? oxp_b_const(&s->b, OXP_F32, value->constant)
+                                          : oxp_b_cast(&s->b, v, OXP_F32);
+}
+
+/* Input k, which ONNX has as a float. Where the node expects codes, somebody feeds what they mean: the codes
+ * are then those that mean it, whole or not. */
+static oxp_val fed_code(oxp_specialiser *s, const oxp_node *node, uint32_t k)
+{
+    int scale, zero;
+    const oxp_val real = s->at->map[node->in[k]];
+    if (!oxp_node_code(node, k, &scale, &zero) || s->b.status != OXP_OK) return real;
+    if (scale < 0) {
+        const char *name = oxp_value_of(s->at->graph, node->in[k])->name;
+        s->b.status =
+            oxp_ctx_fail(s->ctx, OXP_EUNSUPPORTED,
+                         "'%s' holds integers whose scale is applied later: name another tensor",
+                         name ? name : "?");
+        return real;
+    }
+    const oxp_val number = s->at->map[node->in[scale]];
+    const oxp_val q = oxp_b_div(&s->b, real, number);
+    const oxp_val z = zero < 0 ? OXP_NO_VAL : s->at->map[node->in[zero]];
+    if (z == OXP_NO_VAL || s->b.status != OXP_OK) return q;
+    return oxp_b_add(&s->b, q, oxp_value_of(s->b.g, z)->dtype == OXP_I64 ? as_code(s, z) : z);
+}
+
+/* Input k of the node, a model value, in the new graph as this node wants it: an operator that knows codes gets its integers as
+ * floats, and so does one that moves them where another of its operands is a code of the same type; any
+ * other operator gets integers. `codes`: the type of the node's codes, NONE: it has none. */
+static oxp_val operand(oxp_specialiser *s, const oxp_node *node, uint32_t k, oxp_dtype codes)
+{
+    const oxp_val v = node->in[k];
+    const oxp_val now = s->at->map[v];
+    if (now == OXP_NO_VAL) return now;
+    if (oxp_dtype_is_float(s->at->type[v]) && !oxp_narrow_is(s->at->type[v]))
+        return fed_code(s, node, k);
+    const bool knows = (node->op->flags & OXP_OP_CODES) != 0;
+    const bool whole = oxp_value_of(s->b.g, now)->dtype == OXP_I64;
+    if (whole) return knows || s->at->type[v] == codes ? as_code(s, now) : now;
+    return is_code(s, v) && !takes_codes(node->op) ? oxp_b_cast(&s->b, now, OXP_I64) : now;
+}
+
+/* The type of the codes that this node moves about; NONE: it moves none, or knows them anyway. */
+static oxp_dtype moved_codes(const oxp_specialiser *s, const oxp_node *node)
+{
+    for (uint32_t k = 0; takes_codes(node->op) && k < node->n_in; k++)
+        if (is_code(s, node->in[k])) return s->at->type[node->in[k]];
+    return OXP_DTYPE_NONE;
+}
+
 static oxp_status resolve(oxp_specialiser *s, const oxp_node *node, resolved *r)
 {
+    const oxp_dtype codes = moved_codes(s, node);
     r->in = OXP_NEW(s->ctx->scratch, oxp_val, node->n_in + 1);
     r->attrs = OXP_NEW(s->ctx->scratch, oxp_attr, node->n_attrs + node->n_in + 3);
     OXP_FAIL_IF(s->ctx, !r->in || !r->attrs, OXP_ENOMEM, "out of memory");
@@ -109,12 +185,12 @@ static oxp_status resolve(oxp_specialiser *s, const oxp_node *node, resolved *r)
     r->n_attrs = node->n_attrs;
     if (node->n_attrs) memcpy(r->attrs, node->attrs, node->n_attrs * sizeof(oxp_attr));
     for (uint32_t k = 0; k < node->n_in; k++) {
-        const oxp_val v = node->in[k] == OXP_NO_VAL ? OXP_NO_VAL : s->at->map[node->in[k]];
         const oxp_const_in *ci = const_input(node->op, k);
         if (!ci) {
-            r->in[r->n_in++] = v;
+            r->in[r->n_in++] = operand(s, node, k, codes);
             continue;
         }
+        const oxp_val v = s->at->map[node->in[k]];
         const bool may_vary = (node->op->flags & OXP_OP_MAY_VARY) != 0;
         if (may_vary) r->in[r->n_in++] = OXP_NO_VAL; /* keeps the places of those behind it */
         if (v == OXP_NO_VAL) continue;
@@ -130,10 +206,19 @@ static oxp_status resolve(oxp_specialiser *s, const oxp_node *node, resolved *r)
                                  &r->attrs[r->n_attrs++]));
     }
     while (r->n_in > 0 && r->in[r->n_in - 1] == OXP_NO_VAL) r->n_in--;
-    return OXP_OK;
+    return s->b.status;
 }
 
 /* ---- exact types ---- */
+
+/* The kind of the node's input i; as this node sees it, codes are floats only where they are taken as such. */
+static oxp_dtype kind_in(const oxp_specialiser *s, const oxp_node *node, uint32_t i)
+{
+    const oxp_dtype type = s->at->type[node->in[i]];
+    const bool whole =
+        !(node->op->flags & OXP_OP_CODES) && !(is_code(s, node->in[i]) && takes_codes(node->op));
+    return whole || !oxp_dtype_is_int(type) ? oxp_dtype_canonical(type) : OXP_F32;
+}
 
 /* The exact types of a node's outputs. `kind`: the dtypes that its inference gave, NULL: not yet
  * known. */
@@ -151,7 +236,7 @@ static oxp_status exact_types(oxp_specialiser *s, const oxp_node *node, const ox
             continue;
         }
         for (uint32_t i = node->n_in; i-- > 0;)
-            if (in[i] != OXP_DTYPE_NONE && (!kind || oxp_dtype_canonical(in[i]) == kind[k]))
+            if (in[i] != OXP_DTYPE_NONE && (!kind || kind_in(s, node, i) == kind[k]))
                 out[k] = in[i];
     }
     return OXP_OK;
@@ -193,7 +278,9 @@ static oxp_status settle_types(oxp_specialiser *s, const oxp_node *node, uint32_
     OXP_TRY(exact_types(s, node, kind, n_out, type));
     for (uint32_t k = 0; k < n_out; k++) {
         if (node->out[k] == OXP_NO_VAL) continue;
-        s->at->type[node->out[k]] = oxp_dtype_canonical(type[k]) == kind[k] ? type[k] : kind[k];
+        const bool code = kind[k] == OXP_F32 && oxp_dtype_is_int(type[k]) && takes_codes(node->op);
+        s->at->type[node->out[k]] =
+            code || oxp_dtype_canonical(type[k]) == kind[k] ? type[k] : kind[k];
         if ((node->op->flags & OXP_OP_WRAPS) && kind[k] == OXP_I64 && is_narrow(type[k]))
             outs[k] = OXP_EMIT1(&s->b, &oxp_op_Cast, outs[k], OXP_INT("to", type[k]));
     }

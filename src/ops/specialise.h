@@ -13,7 +13,12 @@
  * integers are computed with 64 bits. What the width of an integer decides is settled here, while
  * the exact types are still known: behind arithmetic in a narrow integer type (OXP_OP_WRAPS) a Cast
  * wraps the result around, and an operator that saturates or rounds to its output's type gets that
- * type as an attribute (OXP_OP_TYPED). */
+ * type as an attribute (OXP_OP_TYPED).
+ *
+ * Codes: what QuantizeLinear makes has an integer type in ONNX, and derivatives run through it. Such values are
+ * floats here, that are whole numbers. Operators that know them (OXP_OP_CODES) get all their integers as
+ * floats, those that only move them pass them on, and any other gets integers, by a Cast through which
+ * nothing is differentiated. */
 #ifndef OXP_OPS_SPECIALISE_H
 #define OXP_OPS_SPECIALISE_H
 

@@ -1,6 +1,6 @@
 /* raise.c - exporters' spellings become composites: the driver.
  *
- * Two sweeps over the graph, since some composites are made of others (Softmax in attention,
+ * Codes become what they mean (raise_quantised.c), then two sweeps over the graph, since some composites are made of others (Softmax in attention,
  * Softplus in Mish, LayerNormalization in GroupNorm). Each sweep looks at the nodes from last to
  * first, so that of two patterns that overlap the longer one, which ends later, is found first;
  * then the graph is copied, each group replaced where its last node stood. The composite keeps that
@@ -85,17 +85,43 @@ static oxp_status sweep(oxp_pass *pass, const pattern *patterns, size_t n)
     return oxp_rewrite_end(&rw);
 }
 
+/* The pass after `first`: on its graph, keeping the same values. */
+static oxp_status next_pass(const oxp_pass *first, oxp_pass *next)
+{
+    bool *keep = OXP_NEW(first->ctx->scratch, bool, first->out->n_values);
+    OXP_NOMEM_IF(first->ctx, keep);
+    for (size_t v = 1; first->keep && v < first->in->n_values; v++)
+        if (first->keep[v]) keep[first->map[v]] = true;
+    *next = (oxp_pass){.ctx = first->ctx, .arena = first->arena, .in = first->out, .keep = keep};
+    return OXP_OK;
+}
+
+/* What both passes together have done. */
+static void join_passes(oxp_pass *first, const oxp_pass *second)
+{
+    for (size_t v = 1; v < first->in->n_values; v++) first->map[v] = second->map[first->map[v]];
+    first->out = second->out;
+}
+
+static oxp_status raise_patterns(oxp_pass *pass, size_t n_wholes)
+{
+    oxp_pass second;
+    OXP_TRY(sweep(pass, parts, OXP_COUNT(parts)));
+    OXP_TRY(next_pass(pass, &second));
+    OXP_TRY(sweep(&second, wholes, n_wholes));
+    join_passes(pass, &second);
+    return OXP_OK;
+}
+
 static oxp_status raise(oxp_pass *pass, size_t n_wholes)
 {
-    OXP_TRY(sweep(pass, parts, OXP_COUNT(parts)));
-    bool *keep = OXP_NEW(pass->ctx->scratch, bool, pass->out->n_values);
-    OXP_NOMEM_IF(pass->ctx, keep);
-    for (size_t v = 1; pass->keep && v < pass->in->n_values; v++)
-        if (pass->keep[v]) keep[pass->map[v]] = true;
-    oxp_pass second = {.ctx = pass->ctx, .arena = pass->arena, .in = pass->out, .keep = keep};
-    OXP_TRY(sweep(&second, wholes, n_wholes));
-    for (size_t v = 1; v < pass->in->n_values; v++) pass->map[v] = second.map[pass->map[v]];
-    pass->out = second.out;
+    bool quantised;
+    oxp_pass second;
+    OXP_TRY(oxp_raise_quantised(pass, &quantised));
+    if (!quantised) return raise_patterns(pass, n_wholes);
+    OXP_TRY(next_pass(pass, &second));
+    OXP_TRY(raise_patterns(&second, n_wholes));
+    join_passes(pass, &second);
     return OXP_OK;
 }
 

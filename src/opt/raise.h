@@ -7,6 +7,9 @@
 
 #include "opt/match.h"
 
+/* raise_quantised.c: a pass of its own, before the patterns; *done: there was something to do */
+oxp_status oxp_raise_quantised(oxp_pass *pass, bool *done);
+
 /* raise_gates.c: functions of one variable */
 bool oxp_raise_logistic(oxp_match *m); /* Sigmoid, _Silu from exponentials */
 bool oxp_raise_softplus(oxp_match *m);

@@ -209,6 +209,7 @@ static void every_spelling_becomes_its_composite(void **state)
         if (strncmp(d->d_name, "composite_", 10) != 0 || !dot || strcmp(dot, ".onnx") != 0 || !cut)
             continue;
         const char *name = d->d_name + 10;
+        if (strncmp(name, "quantised", 9) == 0 || strncmp(name, "dynamic", 7) == 0) continue;
         size_t i = 0;
         while (i < OXP_COUNT(groups) &&
                (strncmp(name, groups[i].name, strlen(groups[i].name)) != 0 ||
@@ -223,6 +224,40 @@ static void every_spelling_becomes_its_composite(void **state)
     closedir(folder);
     for (size_t i = 0; i < OXP_COUNT(groups); i++)
         if (!seen[i]) fail_msg("no spelling of %s was found", groups[i].name);
+}
+
+/* ---- quantised nets: nothing between codes is left, whatever the spelling ---- */
+
+static void check_quantised(const char *name, size_t fakes, size_t ranges, size_t products)
+{
+    char stem[1024];
+    net t;
+    const oxp_tensor *y, *dy;
+    snprintf(stem, sizeof stem, DATA "toy/composite_%s", name);
+    open_net(&t, stem);
+    raise(&t, NULL, 0);
+    raise(&t, NULL, 0); /* drops the codes that nobody reads, and finds nothing more */
+    if (count(&t, "_FakeQuant") != fakes || count(&t, "DynamicQuantizeLinear") != ranges ||
+        count(&t, "MatMul") + count(&t, "Gemm") != products ||
+        count(&t, "QuantizeLinear") + count(&t, "DequantizeLinear") + count(&t, "Mul") != 0)
+        fail_msg("%s: %zu _FakeQuant, %zu ranges, %zu products, or codes are left", name,
+                 count(&t, "_FakeQuant"), count(&t, "DynamicQuantizeLinear"),
+                 count(&t, "MatMul") + count(&t, "Gemm"));
+    evaluate(&t, &y, &dy);
+    const oxp_tensor want = load(&t, "output__y");
+    check_close(&t, y, &want, 1e-6, "output");
+    close_net(&t);
+}
+
+static void codes_become_what_they_mean(void **state)
+{
+    (void)state;
+    check_quantised("quantised__qdq", 4, 0, 1);
+    check_quantised("quantised__qlinear", 3, 0, 1);
+    check_quantised("quantised__microsoft", 3, 0, 1);
+    check_quantised("dynamic__matmul", 2, 2, 2);
+    check_quantised("dynamic__to_float", 2, 2, 2);
+    check_quantised("dynamic__integer", 2, 2, 2);
 }
 
 /* ---- transformers ---- */
@@ -284,6 +319,7 @@ static void attention_maps_can_be_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(codes_become_what_they_mean),
         cmocka_unit_test(every_spelling_becomes_its_composite),
         cmocka_unit_test(vit_blocks_are_found),
         cmocka_unit_test(bert_blocks_are_found),
