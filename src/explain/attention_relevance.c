@@ -140,13 +140,14 @@ static oxp_status set_rules(oxp_task *t, attribution *a, bool chefer, oxp_rule *
                           pass = {"pass", passes_on, apply_pass}, sum = {"sum", is_sum, apply_sum};
     oxp_sequences *axes;
     OXP_TRY(oxp_sequences_find(t->ctx, t->b->g, &axes));
-    const oxp_lrp_rule rule = {.kind = chefer ? OXP_LRP_ZPLUS : OXP_LRP_EPSILON, .a = 1e-6};
+    const double epsilon = oxp_param_number(t->params, "epsilon");
+    const oxp_lrp_rule rule = {.kind = chefer ? OXP_LRP_ZPLUS : OXP_LRP_EPSILON, .a = epsilon};
     *a = (attribution){.lrp = {.method = "transformer-attribution",
                                .first_conv = rule,
                                .first_dense = rule,
                                .conv = rule,
                                .dense = rule,
-                               .stabiliser = chefer ? 0.0 : 1e-6,
+                               .stabiliser = chefer ? 0.0 : epsilon,
                                .zero_bias = chefer,
                                .attention = OXP_LRP_ATTNLRP},
                        .axes = axes,
@@ -193,6 +194,8 @@ static oxp_status plan(oxp_task *t)
 static const oxp_param_info params[] = {
     {"rules", "how relevance is handed down: as the paper's code does, or by AttnLRP",
      OXP_PARAM_CHOICE, 0, 0, "chefer", "chefer,attnlrp"},
+    {"epsilon", "rules=attnlrp: what is added to denominators, away from zero", OXP_PARAM_FLOAT, 0,
+     1e6, "1e-6", NULL},
     {"normalise", "rows of I + a divided by their sums, or as they are", OXP_PARAM_CHOICE, 0, 0,
      "none", "none,rows"},
     {"self", "keep the relevance that the token shown has for itself, 1 from the start",

@@ -271,10 +271,11 @@ static operand prepare(oxp_build *b, const equation *e, oxp_val v, const term *t
 /* Sums over the axes whose labels are not needed. */
 static void sum_others(oxp_build *b, operand *x, const bool *needed)
 {
-    int64_t axes[OXP_MAX_RANK];
+    int64_t axes[OXP_MAX_RANK] = {0};
     size_t n = 0;
     for (int a = 0; a < x->t.n; a++)
         if (!needed[x->t.label[a]]) axes[n++] = a;
+    if (n == 0) return;
     x->v = oxp_b_reduce_sum(b, x->v, axes, n, false);
     for (size_t k = n; k-- > 0;) drop_axis(&x->t, (int)axes[k]);
 }
