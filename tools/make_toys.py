@@ -12,7 +12,17 @@ import sys
 
 import numpy as np
 
-from toys import asks, composites, containers, contrib, nets, opsets, quantised, transformers
+from toys import (
+    asks,
+    composites,
+    containers,
+    contrib,
+    nets,
+    opsets,
+    quantised,
+    tables,
+    transformers,
+)
 
 PARTS = [
     nets.all_nets,
@@ -23,6 +33,7 @@ PARTS = [
     transformers.all_nets,
     contrib.all_nets,
     quantised.all_nets,
+    tables.all_nets,
 ]
 
 

@@ -81,6 +81,8 @@ static oxp_status read_sidecars(oxp_ctx *ctx, oxp_model *m)
     bool there;
     OXP_TRY(read_sidecar(ctx, m, "config.json", "class names", labels_of, &there, &m->label_note));
     if (m->label_note) m->labels = (oxp_labels){0, NULL};
+    if (m->labels.count == 0)
+        m->labels = (oxp_labels){m->onnx->n_class_names, m->onnx->class_names};
     if (!takes_tokens(m->onnx)) return OXP_OK;
     OXP_TRY(read_sidecar(ctx, m, "tokenizer.json", "the words", words_of, &there, &m->word_note));
     if (!there)

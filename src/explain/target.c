@@ -5,6 +5,7 @@
 #include "ops/ops.h"
 #include "ops/quantize.h"
 #include <math.h>
+#include <string.h>
 
 /* ---- in the graph ---- */
 
@@ -22,15 +23,35 @@ static bool is_link(const oxp_node *node)
            node->op == &oxp_op_Sigmoid;
 }
 
-/* The node that turns scores into probabilities, looking back from v; NULL when there is none. */
-static const oxp_node *find_link(const oxp_graph *g, oxp_val v)
+/* Divides by the sum: of a Softmax's result that is 1 (scikit-learn's classifiers do it). */
+static bool makes_shares(const oxp_node *node)
 {
+    return node->op == &oxp_op_LpNormalization && oxp_attr_int(node, "p", 2) == 1;
+}
+
+/* Trees whose leaves hold how often each class came there */
+static bool counts_classes(const oxp_node *node)
+{
+    const oxp_attr *w = oxp_attr_find(node, "class_weights");
+    if (node->op != &oxp_op_ml_TreeEnsembleClassifier) return false;
+    if (strcmp(oxp_attr_string(node, "post_transform", "NONE"), "NONE") != 0) return true;
+    bool positive = w && w->n;
+    for (size_t i = 0; positive && i < w->n; i++) positive = w->floats[i] >= 0.0;
+    return positive;
+}
+
+/* The node that turns scores into probabilities, looking back from v; NULL when there is none. *shares: v
+ * holds probabilities all the same. */
+static const oxp_node *find_link(const oxp_graph *g, oxp_val v, bool *shares)
+{
+    *shares = false;
     for (;;) {
         const oxp_value *value = oxp_value_of(g, v);
         if (value->kind != OXP_VALUE_NODE) return NULL;
         const oxp_node *node = g->nodes[value->producer];
-        if (is_link(node)) return node;
-        if (!only_moves(node)) return NULL;
+        if (is_link(node)) return *shares && node->op != &oxp_op_Softmax ? NULL : node;
+        *shares = *shares || makes_shares(node) || counts_classes(node);
+        if (!only_moves(node) && !makes_shares(node)) return NULL;
         v = node->in[0];
     }
 }
@@ -63,8 +84,15 @@ oxp_status oxp_score_find(oxp_build *b, oxp_val output, oxp_space space, bool is
                           size_t width, oxp_score *out)
 {
     *out = (oxp_score){.target = output, .space = space};
-    const oxp_node *link = is_named_tensor ? NULL : find_link(b->g, output);
+    bool shares = false;
+    const oxp_node *link = is_named_tensor ? NULL : find_link(b->g, output, &shares);
     out->class_axis = guess_class_axis(b->g, output, width);
+    if (!link && shares) {
+        out->note = "the model's output is probabilities, and taken as the score";
+        out->probability = output;
+        if (space == OXP_SPACE_LOGIT) out->space = OXP_SPACE_OUTPUT;
+        return OXP_OK;
+    }
     if (is_named_tensor || (!link && space != OXP_SPACE_PROB)) {
         if (!is_named_tensor && space == OXP_SPACE_LOGIT)
             out->note = "no Softmax or Sigmoid found: the model's output is taken as the score";

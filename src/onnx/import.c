@@ -186,21 +186,54 @@ static oxp_status add_inputs(importer *im)
     return OXP_OK;
 }
 
+/* The map that a ZipMap makes is the tensor of its values here. */
+static bool is_zip_map(const importer *im, const oxp_pb_value *pb)
+{
+    uint32_t v;
+    if (!pb->is_other || !oxp_strmap_get(&im->values, pb->name, &v)) return false;
+    const uint32_t maker = oxp_value_of(im->graph, v)->producer;
+    return maker != OXP_NO_NODE && im->graph->nodes[maker]->op == &oxp_op_ml_ZipMap;
+}
+
+/* Texts are not computed: a class's name beside its scores is none of the results. */
+static bool is_text(const oxp_pb_value *pb)
+{
+    enum { STRING = 8 }; /* ONNX's number of the type */
+    return !pb->is_other && pb->dtype == STRING;
+}
+
+/* The first of the graph's outputs is the one that is explained: scores rather than a label before
+ * them. */
+static oxp_status order_outputs(importer *im)
+{
+    const oxp_onnx_model *m = im->model;
+    size_t first = 0;
+    while (first < m->n_outputs && oxp_dtype_is_int(m->outputs[first].dtype)) first++;
+    if (first == m->n_outputs) first = 0;
+    OXP_TRY(oxp_graph_add_output(im->ctx, im->graph, m->outputs[first].value));
+    for (size_t i = 0; i < m->n_outputs; i++)
+        if (i != first) OXP_TRY(oxp_graph_add_output(im->ctx, im->graph, m->outputs[i].value));
+    return OXP_OK;
+}
+
 static oxp_status add_outputs(importer *im)
 {
     const oxp_pb_graph *g = &im->pb.graph;
+    size_t texts = 0;
+    for (size_t i = 0; i < g->output.n; i++) texts += is_text(&g->output.items[i]);
     im->model->outputs = OXP_NEW(im->arena, oxp_onnx_io, g->output.n);
     OXP_NOMEM_IF(im->ctx, im->model->outputs);
     OXP_FAIL_IF(im->ctx, g->output.n == 0, OXP_ECORRUPT, "the model has no output");
     for (size_t i = 0; i < g->output.n; i++) {
         const oxp_pb_value *pb = &g->output.items[i];
+        if (is_text(pb) && texts < g->output.n) continue;
         oxp_onnx_io *io = &im->model->outputs[im->model->n_outputs++];
-        OXP_TRY(declare(im, pb, io));
+        const oxp_pb_value values = {.name = pb->name};
+        OXP_TRY(declare(im, is_zip_map(im, pb) ? &values : pb, io));
         OXP_FAIL_IF(im->ctx, !oxp_strmap_get(&im->values, pb->name, &io->value), OXP_ECORRUPT,
                     "nothing in the model makes its output '%s'", pb->name);
-        OXP_TRY(oxp_graph_add_output(im->ctx, im->graph, io->value));
     }
-    return OXP_OK;
+    return order_outputs(im);
 }
 
 /* ---- nodes ---- */
@@ -320,6 +353,41 @@ static oxp_status convert_sub(importer *im, const oxp_draft_node *node, const ch
     return OXP_OK;
 }
 
+/* ---- class names ---- */
+
+static bool names_classes(const oxp_draft_node *node, const oxp_pb_attr *a)
+{
+    return strcmp(node->domain, "ai.onnx.ml") == 0 && strncmp(a->name, "classlabels_", 12) == 0;
+}
+
+static oxp_status class_name(importer *im, const oxp_pb_attr *a, size_t i, const char **out)
+{
+    if (a->type == OXP_PB_INTS) {
+        *out = oxp_arena_printf(im->arena, "%lld", (long long)a->ints.items[i]);
+    } else {
+        const oxp_bytes s = a->strings.items[i];
+        *out = oxp_arena_strndup(im->arena, s.size ? (const char *)s.data : "", s.size);
+    }
+    OXP_NOMEM_IF(im->ctx, *out);
+    return OXP_OK;
+}
+
+/* A classifier's labels become the model's class names, unless they are only numbers from 0 on. */
+static oxp_status add_class_names(importer *im, const oxp_pb_attr *a)
+{
+    oxp_onnx_model *m = im->model;
+    const size_t n = a->type == OXP_PB_INTS ? a->ints.n : a->strings.n;
+    bool plain = a->type == OXP_PB_INTS;
+    for (size_t i = 0; plain && i < n; i++) plain = a->ints.items[i] == (int64_t)i;
+    if (plain || n == 0) return OXP_OK;
+    const char **names = OXP_NEW(im->arena, const char *, n);
+    OXP_NOMEM_IF(im->ctx, names);
+    for (size_t i = 0; i < n; i++) OXP_TRY(class_name(im, a, i, &names[i]));
+    m->class_names = names;
+    m->n_class_names = n;
+    return OXP_OK;
+}
+
 /* The draft's node with values instead of names and attributes instead of records. */
 static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *form)
 {
@@ -337,7 +405,10 @@ static oxp_status make_form(importer *im, const oxp_draft_node *node, oxp_form *
     }
     for (; form->n_attrs < node->n_attrs; form->n_attrs++) {
         const oxp_pb_attr *a = node->attrs[form->n_attrs];
-        if (a->type == OXP_PB_GRAPH)
+        if (names_classes(node, a)) OXP_TRY(add_class_names(im, a));
+        if (names_classes(node, a) && a->type == OXP_PB_STRINGS)
+            form->attrs[form->n_attrs] = OXP_INT("classes", (int64_t)a->strings.n);
+        else if (a->type == OXP_PB_GRAPH)
             OXP_TRY(convert_sub(im, node, a->name, &form->attrs[form->n_attrs]));
         else
             OXP_TRY(convert_attr(im, a, &form->attrs[form->n_attrs]));

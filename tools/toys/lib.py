@@ -119,6 +119,10 @@ class Net:
             for name, value in zip(
                 [o.name for o in session.get_outputs()], session.run(None, self.feeds)
             ):
+                if isinstance(value, list):  # maps from class to probability
+                    value = np.array([list(one.values()) for one in value], np.float32)
+                if value.dtype == object:  # texts
+                    continue
                 assert value.size and np.isfinite(value).all(), (self.name, name)
                 np.save(io / f"output__{file_name(name)}.npy", value)
                 results.append(value)
