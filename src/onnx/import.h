@@ -31,7 +31,7 @@ typedef struct oxp_onnx_model {
     oxp_onnx_entry *metadata;
     size_t n_metadata;
     uint64_t parameters, parameter_bytes; /* elements and bytes of the float initializers */
-    const char *const *class_names; /* of a classifier that holds them (ai.onnx.ml) */
+    const char *const *class_names;       /* of a classifier that holds them (ai.onnx.ml) */
     size_t n_class_names;
     const char **lacks; /* oxp_import_facts: what this version lacks, a line each */
     size_t n_lacks;
