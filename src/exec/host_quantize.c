@@ -26,7 +26,7 @@ static inline float fake(float x, float s, float z, float lo, float hi)
 static inline float masked(float x, float s, float z, float lo, float hi, float dy)
 {
     const float q = rintf(x / s) + z;
-    return (q < lo) | (q > hi) ? 0.0f : dy;
+    return ((q < lo) | (q > hi)) ? 0.0f : dy;
 }
 
 /* One loop: S and Z are the scale and zero point of element i, DY its adjoint. */
