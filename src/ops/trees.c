@@ -17,6 +17,7 @@ typedef struct tree_node {
     int64_t feature, yes, no; /* yes, no: indices of nodes; of a leaf: its weights [yes, no) */
     double split;
     bool nan_is_yes;
+    int64_t member, members; /* of MEMBER: the first of its values, and how many */
 } tree_node;
 
 typedef struct weight {
@@ -28,8 +29,9 @@ typedef struct forest {
     tree_node *nodes;
     int64_t n_nodes, n_roots, n_weights, n_targets;
     int64_t *roots;
-    weight *weights; /* sorted by leaf */
-    bool one_of_two; /* classes */
+    weight *weights;          /* sorted by leaf */
+    const oxp_tensor *values; /* that nodes of mode MEMBER compare with */
+    bool one_of_two;          /* classes */
     bool all_positive;
 } forest;
 
@@ -197,12 +199,91 @@ static oxp_status read_named(oxp_ctx *ctx, const oxp_node *node, forest *f)
     return read_weights(ctx, node, trees->ints, ids->ints, f);
 }
 
+/* ---- version 5: nodes are their positions, leaves a list of their own behind them ---- */
+
+static int64_t child(const oxp_attr *ids, const oxp_attr *leafs, int64_t i, int64_t n, int64_t all)
+{
+    const bool leaf = leafs->ints[i] != 0;
+    const int64_t k = ids->ints[i];
+    if (k < 0 || k >= (leaf ? all - n : n)) return -1;
+    return leaf ? n + k : k;
+}
+
+/* Members of each node that has some end with NaN. */
+static bool read_members(const oxp_node *node, forest *f, int64_t n)
+{
+    const oxp_attr *values = oxp_attr_find(node, "membership_values");
+    int64_t at_value = 0;
+    f->values = values ? values->t : NULL;
+    for (int64_t i = 0; i < n; i++) {
+        tree_node *t = &f->nodes[i];
+        if (t->mode != MEMBER) continue;
+        t->member = at_value;
+        while (at_value < length(values) && !isnan(at(values, at_value))) at_value++;
+        t->members = at_value - t->member;
+        if (at_value++ >= length(values)) return false;
+    }
+    return true;
+}
+
+/* An interior node with both children the same leaf is a tree of one leaf: walking it needs no more. */
+static oxp_status read_indexed(oxp_ctx *ctx, const oxp_node *node, forest *f)
+{
+    static const mode modes[] = {LEQ, LT, GTE, GT, EQ, NEQ, MEMBER};
+    const oxp_attr *features = oxp_attr_find(node, "nodes_featureids"),
+                   *splits = oxp_attr_find(node, "nodes_splits"),
+                   *kinds = oxp_attr_find(node, "nodes_modes"),
+                   *yes = oxp_attr_find(node, "nodes_truenodeids"),
+                   *no = oxp_attr_find(node, "nodes_falsenodeids"),
+                   *yes_leaf = oxp_attr_find(node, "nodes_trueleafs"),
+                   *no_leaf = oxp_attr_find(node, "nodes_falseleafs"),
+                   *nan = oxp_attr_find(node, "nodes_missing_value_tracks_true"),
+                   *roots = oxp_attr_find(node, "tree_roots"),
+                   *weights = oxp_attr_find(node, "leaf_weights"),
+                   *to = oxp_attr_find(node, "leaf_targetids");
+    const int64_t n = length(features), leaves = length(weights);
+    f->n_nodes = n + leaves;
+    f->n_weights = leaves;
+    f->n_roots = length(roots);
+    TREE_FAIL_IF(ctx, node,
+                 n < 1 || length(splits) != n || length(kinds) != n || length(yes) != n ||
+                     length(no) != n || length(yes_leaf) != n || length(no_leaf) != n ||
+                     length(to) != leaves || (length(nan) && length(nan) != n));
+    f->nodes = OXP_NEW(ctx->scratch, tree_node, f->n_nodes);
+    f->roots = OXP_NEW(ctx->scratch, int64_t, f->n_roots + 1);
+    f->weights = OXP_NEW(ctx->scratch, weight, leaves + 1);
+    OXP_FAIL_IF(ctx, !f->nodes || !f->roots || !f->weights, OXP_ENOMEM, "out of memory");
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t kind = oxp_tensor_get_int(kinds->t, i);
+        TREE_FAIL_IF(ctx, node, kind < 0 || kind >= (int64_t)OXP_COUNT(modes));
+        f->nodes[i] = (tree_node){.mode = modes[kind],
+                                  .feature = features->ints[i],
+                                  .split = at(splits, i),
+                                  .nan_is_yes = length(nan) && nan->ints[i] != 0,
+                                  .yes = child(yes, yes_leaf, i, n, f->n_nodes),
+                                  .no = child(no, no_leaf, i, n, f->n_nodes)};
+        TREE_FAIL_IF(ctx, node, f->nodes[i].yes <= i || f->nodes[i].no <= i);
+    }
+    for (int64_t i = 0; i < leaves; i++) {
+        TREE_FAIL_IF(ctx, node, to->ints[i] < 0 || to->ints[i] >= f->n_targets);
+        f->weights[i] = (weight){n + i, to->ints[i], at(weights, i)};
+        f->nodes[n + i] = (tree_node){.mode = LEAF, .yes = i, .no = i + 1};
+    }
+    for (int64_t i = 0; i < f->n_roots; i++) {
+        f->roots[i] = roots->ints[i];
+        TREE_FAIL_IF(ctx, node, f->roots[i] < 0 || f->roots[i] >= n);
+    }
+    TREE_FAIL_IF(ctx, node, !read_members(node, f, n));
+    return OXP_OK;
+}
+
 static oxp_status read_forest(oxp_ctx *ctx, const oxp_node *node, forest *f)
 {
     *f = (forest){.n_targets = targets_of(node)};
     OXP_NODE_FAIL_IF(ctx, node, f->n_targets < 1 || f->n_targets > INT32_MAX, OXP_ECORRUPT,
                      "names %lld classes or targets", (long long)f->n_targets);
-    OXP_TRY(read_named(ctx, node, f));
+    OXP_TRY(node->op == &oxp_op_ml_TreeEnsemble ? read_indexed(ctx, node, f)
+                                                : read_named(ctx, node, f));
     for (int64_t i = 0; i < f->n_nodes; i++)
         TREE_FAIL_IF(ctx, node, f->nodes[i].mode != LEAF && f->nodes[i].feature < 0);
     return OXP_OK;
@@ -210,29 +291,37 @@ static oxp_status read_forest(oxp_ctx *ctx, const oxp_node *node, forest *f)
 
 /* ---- walking ---- */
 
-static bool goes_yes(const tree_node *t, double x)
+/* In float, as features come: a split that was written in double still finds the feature that it is equal to. */
+static bool goes_yes(const forest *f, const tree_node *t, double feature)
 {
+    const double x = (double)(float)feature, split = (double)(float)t->split;
     if (isnan(x)) return t->nan_is_yes;
+    for (int64_t i = t->member; t->mode == MEMBER && i < t->member + t->members; i++) {
+        const double v = (double)(float)oxp_tensor_get(f->values, i);
+        if (x >= v && x <= v) return true;
+    }
     switch (t->mode) {
     case LEQ:
-        return x <= t->split;
+        return x <= split;
     case LT:
-        return x < t->split;
+        return x < split;
     case GTE:
-        return x >= t->split;
+        return x >= split;
     case GT:
-        return x > t->split;
+        return x > split;
     case EQ:
-        return x >= t->split && x <= t->split;
+        return x >= split && x <= split;
+    case NEQ:
+        return x < split || x > split;
     default:
-        return x < t->split || x > t->split;
+        return false;
     }
 }
 
 static const tree_node *leaf_of(const forest *f, int64_t root, const double *x)
 {
     const tree_node *t = &f->nodes[root];
-    while (t->mode != LEAF) t = &f->nodes[goes_yes(t, x[t->feature]) ? t->yes : t->no];
+    while (t->mode != LEAF) t = &f->nodes[goes_yes(f, t, x[t->feature]) ? t->yes : t->no];
     return t;
 }
 
@@ -240,6 +329,10 @@ typedef enum aggregate { SUM, AVERAGE, LEAST, GREATEST } aggregate;
 
 static aggregate aggregate_of(const oxp_node *node)
 {
+    static const aggregate numbered[] = {AVERAGE, SUM, LEAST, GREATEST};
+    const int64_t number = oxp_attr_int(node, "aggregate_function", 1);
+    if (node->op == &oxp_op_ml_TreeEnsemble)
+        return number >= 0 && number < 4 ? numbered[number] : SUM;
     const char *name = oxp_attr_string(node, "aggregate_function", "SUM");
     return strcmp(name, "AVERAGE") == 0 ? AVERAGE
            : strcmp(name, "MIN") == 0   ? LEAST
@@ -264,7 +357,10 @@ static void add_leaf(const forest *f, const tree_node *leaf, aggregate how, doub
 
 static void transform(const oxp_node *node, double *y, int64_t n)
 {
-    const char *post = oxp_attr_string(node, "post_transform", "NONE");
+    static const char *const numbered[] = {"NONE", "SOFTMAX", "LOGISTIC"};
+    const char *post = node->op == &oxp_op_ml_TreeEnsemble
+                           ? numbered[oxp_attr_int(node, "post_transform", 0) % 3]
+                           : oxp_attr_string(node, "post_transform", "NONE");
     const bool softmax = strcmp(post, "SOFTMAX") == 0, logistic = strcmp(post, "LOGISTIC") == 0;
     double top = -(double)INFINITY, sum = 0.0;
     for (int64_t i = 0; i < n; i++) top = fmax(top, y[i]);
@@ -378,6 +474,16 @@ static const oxp_attr_spec regressor_attrs[] = {
     {"target_treeids", OXP_ATTR_INTS, NULL}, {"target_weights", OXP_ATTR_FLOATS, NULL},
     {"target_weights_as_tensor", OXP_ATTR_TENSOR, NULL}, {NULL, 0, NULL}};
 
+static const oxp_attr_spec ensemble_attrs[] = {
+    {"aggregate_function", OXP_ATTR_INT, "0,1,2,3"}, {"leaf_targetids", OXP_ATTR_INTS, NULL},
+    {"leaf_weights", OXP_ATTR_TENSOR, NULL}, {"membership_values", OXP_ATTR_TENSOR, NULL},
+    {"n_targets", OXP_ATTR_INT, NULL}, {"nodes_falseleafs", OXP_ATTR_INTS, NULL},
+    {"nodes_falsenodeids", OXP_ATTR_INTS, NULL}, {"nodes_featureids", OXP_ATTR_INTS, NULL},
+    {"nodes_hitrates", OXP_ATTR_TENSOR, NULL}, {"nodes_missing_value_tracks_true", OXP_ATTR_INTS, NULL},
+    {"nodes_modes", OXP_ATTR_TENSOR, NULL}, {"nodes_splits", OXP_ATTR_TENSOR, NULL},
+    {"nodes_trueleafs", OXP_ATTR_INTS, NULL}, {"nodes_truenodeids", OXP_ATTR_INTS, NULL},
+    {"post_transform", OXP_ATTR_INT, "0,1,2"}, {"tree_roots", OXP_ATTR_INTS, NULL}, {NULL, 0, NULL}};
+
 #define TREES(symbol, outputs, list)                                                                                   \
     const oxp_op oxp_op_ml_##symbol = {                                                                                \
         .name = "ai.onnx.ml::" #symbol, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = (outputs), .since = 1,      \
@@ -385,4 +491,5 @@ static const oxp_attr_spec regressor_attrs[] = {
         .lower = oxp_lower_by_ref}
 TREES(TreeEnsembleClassifier, 2, classifier_attrs);
 TREES(TreeEnsembleRegressor, 1, regressor_attrs);
+TREES(TreeEnsemble, 1, ensemble_attrs);
 /* clang-format on */

@@ -120,10 +120,12 @@ static oxp_status parse_tensor(oxp_ctx *ctx, oxp_arena *arena, char *text, const
     if (kind) *kind++ = '\0';
     oxp_tensor *t = OXP_NEW(arena, oxp_tensor, 1);
     OXP_NOMEM_IF(ctx, t);
-    const oxp_shape one = oxp_shape_of(1, (const int64_t[]){1});
-    OXP_TRY(oxp_tensor_new(ctx, arena, kind ? kind_named(kind) : OXP_F32, &one, t));
-    const double value = strtod(text, NULL);
-    oxp_convert((void *)(uintptr_t)t->data, t->dtype, &value, OXP_F64, 1);
+    size_t n;
+    double *values;
+    OXP_TRY(parse_numbers(ctx, arena, text, &n, &values));
+    const oxp_shape list = oxp_shape_of(1, (const int64_t[]){(int64_t)n});
+    OXP_TRY(oxp_tensor_new(ctx, arena, kind ? kind_named(kind) : OXP_F32, &list, t));
+    oxp_convert((void *)(uintptr_t)t->data, t->dtype, values, OXP_F64, (int64_t)n);
     *out = t;
     return OXP_OK;
 }

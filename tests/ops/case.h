@@ -9,7 +9,7 @@
  *           real            not integers even where integers would be compared exactly
  *           below5          integers 0..4 (indices)
  *           =1,2,3          exactly these values
- *   value   as the attribute's type wants it: 3, 0.5, text, 1,2,3 (a tensor: 3.5 or 3:i64)
+ *   value   as the attribute's type wants it: 3, 0.5, text, 1,2,3 (a tensor: 3.5, 1,2 or 3:i64)
  *   out     number of outputs asked for (default: as few as the operator has)
  *   tol     error allowed relative to the maximum, instead of 1e-6
  *   @out    these are the first output; @NAME: this is the gradient of that input where dy is all ones. A row that pins a
