@@ -3,6 +3,7 @@
 import importlib.metadata
 
 LIMIT = {"f32": 1e-4, "f64": 1e-9}
+FLOOR = 1e-3  # what rounding may do to a whole model's f32 array in any case: one unit on the other side of a kink
 SHARE = 10  # how many times the peer's own float32 error ours may be where the f64 arrays are equal
 
 TEXT = """# Parity with other software
@@ -19,7 +20,7 @@ out in `tests/parity/formulas.py` in PyTorch or NumPy.
 - a number: the f32 error, at most {f32:.0e}, and equal in f64: at most {f64:.0e} unless a note says otherwise;
 - `r` a number: equal in f64 likewise, but in f32 above {f32:.0e}: rounding. The number in brackets is what float32 alone does
   to the peer: the largest error of five of its runs, at the input and with the input's last digits moved; ours may be
-  {share} times that. A unit within rounding of a kink of ReLU or Clip falls on the other side, a divisor near zero magnifies
+  {floor:.0e} or {share} times that. A unit within rounding of a kink of ReLU or Clip falls on the other side, a divisor near zero magnifies
   its last digit;
 - a number with [n]: see note n below; with *, the formulas differ, and note n says why; **bold**: fails, unexplained;
 - `.`: not applicable, or the peer cannot.
@@ -41,7 +42,7 @@ def verdict(row, case, result):
     if "f64" in result and result["f64"] <= limit:
         if result["f32"] <= LIMIT["f32"]:
             return "equal"
-        if result["f32"] <= SHARE * result.get("float32", 0.0):
+        if result["f32"] <= max(FLOOR, SHARE * result.get("float32", 0.0)):
             return "rounding"
     return "deviates" if reason(row, case) else "FAILS"
 
@@ -76,7 +77,7 @@ def table(rows, results, names, notes):
 def write(path, rows, results, absent, part):
     version = importlib.metadata.version
     packages = ("torch", "captum", "grad-cam", "zennit", "torchcam", "saliency")
-    notes, text = [], TEXT.format(peers=", ".join(f"{p} {version(p)}" for p in packages), share=SHARE, **LIMIT)
+    notes, text = [], TEXT.format(peers=", ".join(f"{p} {version(p)}" for p in packages), share=SHARE, floor=FLOOR, **LIMIT)
     counts = {v: sum(r[3] == v for r in results) for v in ("equal", "rounding", "deviates", "FAILS")}
     text += f"{len(results)} comparisons: " + ", ".join(f"{n} {v}" for v, n in counts.items()) + ".\n"
     same = [r[2]["f64"] for r in results if r[3] in ("equal", "rounding") and not r[0].limit]
