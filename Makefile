@@ -8,7 +8,7 @@ CTEST   = ctest --output-on-failure -j $(JOBS)
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: all demo check check-long asan clang bench parity conformance conformance-newest docs fmt lint install clean deps help
+.PHONY: all demo check check-long asan clang bench parity zoo conformance conformance-newest docs fmt lint install clean deps help
 
 all: ## build the command build/onnxplain and the shared library beside it
 	@$(call build,release)
@@ -39,6 +39,9 @@ parity: all ## compare with other software (installed beside) and write docs/par
 
 docs: all ## write what is generated: docs/methods.md, the README's table of methods
 	@tests/cli/readme.pl methods build/onnxplain README.md --update
+
+zoo: all ## 155 architectures against ONNX Runtime and torch in double (installed beside); writes docs/zoo.md
+	@tools/zoo
 
 conformance: deps all ## run ONNX's own tests, print what is passed, refused and failed, and write docs/operators.md
 	@build/tests/conformance/conformance --refused tests/conformance/refused.txt --docs docs/operators.md
