@@ -17,12 +17,13 @@ typedef struct oxp_compile {
     size_t n_at;
     bool varies; /* the drive changes what is fed */
     bool layered;
-    bool attends, flows;       /* layers are attention maps; all of them give one attribution */
-    bool crosses;              /* or one for each sequence of tokens */
-    size_t n_beside;           /* 1: a layer helps to explain what is attributed to */
-    oxp_val beside;            /* in the model; OXP_NO_VAL: to be found */
-    bool tail;                 /* the layer itself is fed: what comes before it is left out */
-    oxp_roles tail_roles;      /* of that layer, found where what comes before can be seen */
+    bool attends, flows;    /* layers are attention maps; all of them give one attribution */
+    bool crosses;           /* or one for each sequence of tokens */
+    size_t n_beside;        /* 1: a layer helps to explain what is attributed to */
+    oxp_val beside;         /* in the model; OXP_NO_VAL: to be found */
+    bool tail;              /* the layer itself is fed: what comes before it is left out */
+    oxp_roles tail_roles;   /* of that layer, found where what comes before can be seen */
+    const oxp_shape *alone; /* [model values] for one row, of a model declared for one; else NULL */
     oxp_core_trouble *trouble; /* NULL: not wanted */
     oxp_val *follow;           /* target, probability, at..., beside: values of the current graph */
 } oxp_compile;

@@ -84,6 +84,9 @@ typedef struct oxp_core_trouble {
     int64_t target_count; /* its elements then */
 } oxp_core_trouble;
 
+/* Is the first axis declared to hold one item? Such a model is widened (ops/rebatch.c). */
+bool oxp_holds_one(const oxp_shape *declared);
+
 /* Compiles for `width` rows. NULL `method`: forward only, values `wanted` become the outs (used
  * for heads). */
 oxp_status oxp_core_new(oxp_ctx *ctx, const oxp_net *net, const oxp_settings *settings,

@@ -52,26 +52,71 @@ static oxp_status fed_of(oxp_compile *s, oxp_arena *arena, const oxp_feed *feeds
     return OXP_OK;
 }
 
+/* The model from its inputs to `wanted`, forward only. */
+static oxp_status specialise_plainly(oxp_compile *s, oxp_arena *tmp, const oxp_feed *feeds,
+                                     size_t n_feeds, const oxp_val *wanted, size_t n_wanted,
+                                     bool alone, oxp_special *special)
+{
+    oxp_fed fed;
+    OXP_TRY(fed_of(s, tmp, feeds, n_feeds, &fed));
+    const oxp_cut cut = {.feeds = feeds,
+                         .n_feeds = n_feeds,
+                         .wanted = wanted,
+                         .n_wanted = n_wanted,
+                         .max_bytes = s->core->settings->max_memory,
+                         .alone = alone ? NULL : s->alone,
+                         .width = (int64_t)s->core->width,
+                         .evaluate = oxp_fed_evaluate,
+                         .evaluate_arg = &fed};
+    return oxp_specialise(s->ctx, tmp, s->model, &cut, special, NULL);
+}
+
 /* Shapes of inner tensors that are fed directly: from a forward-only specialisation. */
 static oxp_status inner_shapes(oxp_compile *s, const oxp_feed *feeds, size_t n_feeds,
                                oxp_shape *shapes)
 {
     oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
     OXP_NOMEM_IF(s->ctx, tmp);
-    oxp_fed fed;
     oxp_special special;
-    oxp_status status = fed_of(s, tmp, feeds, n_feeds, &fed);
-    const oxp_cut cut = {.feeds = feeds,
-                         .n_feeds = n_feeds,
-                         .wanted = s->at,
-                         .n_wanted = s->n_at,
-                         .max_bytes = s->core->settings->max_memory,
-                         .evaluate = oxp_fed_evaluate,
-                         .evaluate_arg = &fed};
-    if (status == OXP_OK) status = oxp_specialise(s->ctx, tmp, s->model, &cut, &special, NULL);
+    const oxp_status status =
+        specialise_plainly(s, tmp, feeds, n_feeds, s->at, s->n_at, false, &special);
     for (size_t i = 0; status == OXP_OK && i < s->n_at; i++)
         shapes[i] = *oxp_shape_at(special.g, special.map[s->at[i]]);
     oxp_arena_free(tmp);
+    return status;
+}
+
+bool oxp_holds_one(const oxp_shape *declared)
+{
+    return declared->rank > 0 && declared->dim[0] == 1;
+}
+
+/* For several rows of a model that is declared for one: its shapes for one, s->alone. */
+static oxp_status find_alone(oxp_compile *s, const oxp_val *wanted, size_t n_wanted)
+{
+    const oxp_graph *model = s->model;
+    bool fixed = false;
+    for (size_t i = 0; i < model->n_inputs; i++)
+        fixed =
+            fixed || (!s->inputs[i].shared && oxp_holds_one(oxp_shape_at(model, model->inputs[i])));
+    if (s->alone || !fixed || s->core->width == 1) return OXP_OK;
+    oxp_feed *feeds = OXP_NEW(s->ctx->scratch, oxp_feed, model->n_inputs + 1);
+    oxp_shape *alone = OXP_NEW(s->core->arena, oxp_shape, model->n_values);
+    oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
+    OXP_FAIL_IF(s->ctx, !feeds || !alone || !tmp, OXP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < model->n_inputs; i++)
+        feeds[i] =
+            (oxp_feed){model->inputs[i], oxp_core_full(&s->inputs[i].row, s->inputs[i].shared, 1),
+                       s->inputs[i].fixed};
+    oxp_special special;
+    const oxp_status status =
+        specialise_plainly(s, tmp, feeds, model->n_inputs, wanted, n_wanted, true, &special);
+    for (size_t v = 1; status == OXP_OK && v < model->n_values; v++) {
+        alone[v].rank = -1;
+        if (special.map[v]) alone[v] = *oxp_shape_at(special.g, special.map[v]);
+    }
+    oxp_arena_free(tmp);
+    s->alone = alone;
     return status;
 }
 
@@ -151,7 +196,6 @@ oxp_status oxp_compile_forward(oxp_compile *s, oxp_val output)
 {
     oxp_core *core = s->core;
     oxp_feed *feeds;
-    OXP_TRY(make_feeds(s, &feeds));
     oxp_val *wanted = OXP_NEW(s->ctx->scratch, oxp_val, s->n_at + 2);
     s->follow = OXP_NEW(core->arena, oxp_val, s->n_at + 3);
     OXP_FAIL_IF(s->ctx, !wanted || !s->follow, OXP_ENOMEM, "out of memory");
@@ -159,13 +203,18 @@ oxp_status oxp_compile_forward(oxp_compile *s, oxp_val output)
     for (size_t i = 0; i < s->n_at; i++) wanted[i + 1] = s->at[i];
     const bool named = s->beside != OXP_NO_VAL;
     if (named) wanted[s->n_at + 1] = s->beside;
+    const size_t n_wanted = s->n_at + (named ? 2 : 1);
+    OXP_TRY(find_alone(s, wanted, n_wanted));
+    OXP_TRY(make_feeds(s, &feeds));
     oxp_fed fed;
     OXP_TRY(fed_of(s, core->arena, feeds, core->n_feeds, &fed));
     const oxp_cut cut = {.feeds = feeds,
                          .n_feeds = core->n_feeds,
                          .wanted = wanted,
-                         .n_wanted = s->n_at + (named ? 2 : 1),
+                         .n_wanted = n_wanted,
                          .max_bytes = core->settings->max_memory,
+                         .alone = s->alone,
+                         .width = (int64_t)core->width,
                          .evaluate = oxp_fed_evaluate,
                          .evaluate_arg = &fed};
     oxp_special special;

@@ -306,7 +306,7 @@ static size_t widest(const oxp_session *s, const oxp_input_shape *shapes)
 static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, size_t n_items,
                         size_t forced)
 {
-    if (forced) return forced;
+    if (forced > 1 || (forced && s->only_one)) return forced;
     if (s->one_by_one || s->unbatched || guards_items(s) || shares_attributed(s, shapes)) return 1;
     const uint32_t flags = s->params.method->flags;
     const bool many = (flags & OXP_METHOD_FEEDS) && !(flags & OXP_METHOD_LOCKSTEP);
@@ -314,44 +314,37 @@ static size_t width_for(const oxp_session *s, const oxp_input_shape *shapes, siz
     return many || n_items > most ? most : n_items;
 }
 
-/* Does the first item's score change when the others do? Compared on the target tensor of two
- * runs. */
-static oxp_status check_mixing(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, bool *mixes)
-{
-    oxp_core *core = s->core;
-    const size_t count = (size_t)core->classes.count;
-    oxp_items items;
-    OXP_TRY(oxp_items_make(ctx, s, ctx->scratch, inputs, 1, &items));
-    double *rows[2], **feed = OXP_NEW(ctx->scratch, double *, core->n_feeds);
-    for (int k = 0; k < 2; k++) {
-        rows[k] = OXP_NEW(ctx->scratch, double, core->width *count + 1);
-        OXP_NOMEM_IF(ctx, rows[k]);
-    }
-    OXP_NOMEM_IF(ctx, feed);
-    for (int run = 0; run < 2; run++) {
-        for (size_t f = 0; f < core->n_feeds; f++) {
-            const size_t n = (size_t)core->feeds[f].count,
-                         copies = core->feeds[f].shared ? 1 : core->width;
-            feed[f] = oxp_arena_zalloc(ctx->scratch, copies * n + 1, sizeof(double));
-            OXP_NOMEM_IF(ctx, feed[f]);
-            for (size_t r = 0; r < (run ? 1 : copies); r++)
-                memcpy(feed[f] + r * n, items.drive.feed[f], n * sizeof(double));
-        }
-        OXP_TRY(oxp_core_forward(ctx, core, core->width, feed, rows[run], NULL));
-    }
-    double most = 0.0;
-    for (size_t i = 0; i < count; i++) most = fmax(most, fabs(rows[0][i]));
-    *mixes = false;
-    for (size_t i = 0; i < count; i++)
-        *mixes =
-            *mixes || (isfinite(rows[0][i]) && !(fabs(rows[0][i] - rows[1][i]) <= 1e-4 * most));
-    s->mix_checked = true;
-    return OXP_OK;
-}
-
 static bool worth_another_try(oxp_status status)
 {
     return status == OXP_EINVAL || status == OXP_EUNSUPPORTED || status == OXP_ELIMIT;
+}
+
+/* A model declared for one item runs several where the graph lets itself be widened, and gives for two
+ * different items what it gives for each alone; else one by one. */
+static oxp_status compile_widened(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
+                                  size_t n_items, size_t width)
+{
+    oxp_core_trouble trouble;
+    oxp_alone alone = {0};
+    bool same = false;
+    OXP_TRY(compile_width(ctx, s, inputs, n_items, 1, &trouble));
+    s->only_one = guards_items(s) || s->core->n_pins > 0; /* held for the data at hand */
+    if (s->only_one) return OXP_OK;
+    oxp_status status = oxp_alone_run(ctx, s, inputs, &alone);
+    if (status == OXP_OK && alone.telling) {
+        status = compile_width(ctx, s, inputs, n_items, width, &trouble);
+        if (status == OXP_OK) status = oxp_alone_check(ctx, s, &alone, &same);
+    }
+    if (status != OXP_OK && !worth_another_try(status)) return status;
+    oxp_ctx_log(ctx, "compile", "a model declared for 1 item, %swidened to %zu%s",
+                same ? "" : "not ", width,
+                same               ? ": two items side by side score as each alone"
+                : status != OXP_OK ? ": its graph does not take them"
+                : alone.telling    ? ": items side by side would not score as each alone"
+                                   : ": scores of two items are alike, which proves nothing");
+    if (same) return OXP_OK;
+    s->only_one = true;
+    return compile_width(ctx, s, inputs, n_items, 1, &trouble);
 }
 
 /* Items side by side if the graph takes them so and keeps them apart, else one by one. A target as
@@ -363,10 +356,11 @@ static oxp_status compile_items(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *
     const size_t width = width_for(s, s->shapes, n_items, forced);
     const char *why = one_by_one_alone;
     *unbatched = false;
+    if (forced == 1 && width > 1) return compile_widened(ctx, s, inputs, n_items, width);
     oxp_status status = compile_width(ctx, s, inputs, n_items, width, &wide);
     if (status == OXP_OK && s->core->width > 1 && !s->mix_checked) {
         bool mixes = false;
-        OXP_TRY(check_mixing(ctx, s, inputs, &mixes));
+        OXP_TRY(oxp_session_mixes(ctx, s, inputs, &mixes));
         if (!mixes) return OXP_OK;
         OXP_FAIL_IF(ctx, forced, OXP_EUNSUPPORTED,
                     "the items of this model's batch of %zu influence each other: they have no "

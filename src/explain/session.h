@@ -17,12 +17,30 @@ struct oxp_session {
     bool pinned;            /* values computed from the data decide shapes: rows run one by one */
     bool unbatched;         /* the inputs have no batch axis: all of them are one item */
     bool mix_checked;       /* whether the items of a batch influence each other */
+    bool only_one;          /* declared for one item, and not to be widened */
     const char *one_by_one; /* why items are not computed side by side; NULL: they are */
 };
 
 /* Compiles for these inputs unless that was done; *n_items: the batch. */
 oxp_status oxp_session_compile(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
                                size_t n_inputs, size_t *n_items);
+
+/* Does the first item's score change when the others do? Two runs of the wide core tell. */
+oxp_status oxp_session_mixes(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, bool *mixes);
+
+/* What a model declared for one item gives for two of them, each alone. */
+typedef struct oxp_alone {
+    oxp_tensor *two;
+    double *scores;
+    int64_t *counts;
+    size_t n;
+    bool telling; /* the two have different scores */
+} oxp_alone;
+
+/* By the core at hand, of width 1. Made in ctx->scratch. */
+oxp_status oxp_alone_run(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs, oxp_alone *a);
+/* Does the core at hand, a wide one, give the same for both side by side? */
+oxp_status oxp_alone_check(oxp_ctx *ctx, oxp_session *s, const oxp_alone *a, bool *same);
 
 /* What one call of explain works on. */
 typedef struct oxp_items {

@@ -40,6 +40,10 @@ oxp_status oxp_pin_results(oxp_specialiser *s, const oxp_node *node, const oxp_v
                            const oxp_attr *attrs, size_t n_attrs, const oxp_val *outs,
                            size_t n_out);
 
+/* rebatch.c: the operands and settings of a node of the model, resolved, for cut->width items. */
+oxp_status oxp_rebatch(oxp_specialiser *s, const oxp_node *node, oxp_val *in, size_t n_in,
+                       oxp_attr *attrs, size_t n_attrs);
+
 /* unroll.c: If, Loop and Scan. [node->n_out] values and their types in ONNX; OXP_NO_VAL: not needed. */
 oxp_status oxp_unroll(oxp_specialiser *s, const oxp_node *node, oxp_val *outs, oxp_dtype *types);
 

@@ -378,6 +378,7 @@ static oxp_status emit_node(oxp_specialiser *s, const oxp_node *node)
         return bind_outputs(s, node, outs, node->n_out, before);
     }
     OXP_TRY(resolve(s, node, &r));
+    OXP_TRY(oxp_rebatch(s, node, r.in, r.n_in, r.attrs, r.n_attrs));
     if (n_out == 1 && passes_through(s, node, &r)) {
         outs[0] = s->at->map[node->out[0]] = r.in[0];
         return settle_types(s, node, 1, outs);

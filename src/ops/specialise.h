@@ -37,6 +37,10 @@ typedef struct oxp_cut {
     const oxp_val *wanted; /* in the model graph */
     size_t n_wanted;
     uint64_t max_bytes; /* the limit of the graph made; 0: none */
+    /* A model of one item is specialised for `width`: [model values] shapes for one item, of rank -1
+     * where none is known (rebatch.c). NULL: constants mean what they say. */
+    const oxp_shape *alone;
+    int64_t width;
     /* The data of values of the graph as far as it is made, for what is fed; NULL: not known. */
     oxp_status (*evaluate)(oxp_ctx *ctx, void *arg, const oxp_graph *g, const oxp_val *vals,
                            size_t n, oxp_tensor *out);

@@ -25,9 +25,9 @@ $ onnxplain compare m.onnx x.npy --method tmme,cam
 ! x.npy: array (1,1,4,4) float32, taken as it is
 ! onnxplain: the model has no attention *
 ? 1
-# Costs: one item at a time, so passes are rows, and no method makes more than its definition needs. One finds the target;
+# Costs: of a model with no place for a second item, so passes are rows, and no method makes more than its definition needs. One finds the target;
 # integrated gradients take one for the score of the baseline.
-$ onnxplain compare m.onnx x.npy --method all --dry-run 2>/dev/null | grep -v ' 1 pass of' | awk '/passes of/ { print $1, $2 }'
+$ onnxplain compare $S/tests/data/toy/oracle_conv_single.onnx x.npy --method all --dry-run 2>/dev/null | grep -v ' 1 pass of' | awk '/passes of/ { print $1, $2 }'
 smooth-grad-cam++ 26
 scorecam 3
 ss-cam 71
@@ -49,6 +49,11 @@ vargrad 26
 occlusion 17
 feature-ablation 17
 contrastive-erasure 17
+# The same model declared for one item, but with room for more: eight rows a pass.
+$ onnxplain compare m.onnx x.npy --method smoothgrad,integrated-gradients,occlusion --dry-run 2>/dev/null | awk '/passes of/ { print $1, $2 }'
+smoothgrad 5
+integrated-gradients 8
+occlusion 3
 $ onnxplain compare m.onnx x.npy --method saliency,grad-cam --dry-run 2>/dev/null | tail -1
 all of them * 2 passes, * GFLOP
 $ ls *.compare.png

@@ -99,6 +99,61 @@ def one_at_a_time():
     return n
 
 
+def fixed_batch():
+    """Declared for one item, which every Reshape holds too; a token of its own in front of the others."""
+    n = Net("ask_fixed_batch")
+    n.input("x", n.normal(1, 12), [1, 12])
+    n.ints("picture", 1, 3, 2, 2)
+    n.ints("tokens", 1, -1, 2)
+    n.ints("merged", 5, 2)
+    n.ints("flat", 1, -1)
+    n.weight("conv.weight", 2, 3, 1, 1)
+    n.weight("class_token", 1, 1, 2)
+    n.weight("mix.weight", 2, 3)
+    n.weight("fc.weight", 15, 2)
+    n.node("Reshape", "x,picture", "image")
+    n.node("Conv", "image,conv.weight", "conv", kernel_shape=[1, 1])
+    n.node("Tanh", "conv", "bent")
+    n.node("Reshape", "bent,tokens", "patches")
+    n.node("Concat", "class_token,patches", "sequence", axis=1)
+    n.node("Reshape", "sequence,merged", "rows")
+    n.node("MatMul", "rows,mix.weight", "mixed")
+    n.node("Sigmoid", "mixed", "gates")
+    n.node("Reshape", "gates,flat", "features")
+    n.node("MatMul", "features,fc.weight", "logits")
+    n.output("logits", dims=[1, 2])
+    return n
+
+
+def fixed_batch_mixes():
+    """Declared for one item: a softmax over what would be all items' numbers."""
+    n = Net("ask_fixed_batch_mixes")
+    n.input("x", n.normal(1, 6), [1, 6])
+    n.ints("column", 6, 1)
+    n.ints("row", 1, 6)
+    n.weight("w", 6, 2)
+    n.node("Reshape", "x,column", "first")
+    n.node("Softmax", "first", "shares", axis=0)
+    n.node("Reshape", "shares,row", "back")
+    n.node("MatMul", "back,w", "logits")
+    n.output("logits", dims=[1, 2])
+    return n
+
+
+def fixed_batch_picks():
+    """Declared for one item, which is picked out of the batch: no other has a place."""
+    n = Net("ask_fixed_batch_picks")
+    n.input("x", n.normal(1, 6), [1, 6])
+    n.ints("front", 0)
+    n.weight("w", 6, 2)
+    n.node("Squeeze", "x,front", "item")
+    n.node("Tanh", "item", "bent")
+    n.node("Unsqueeze", "bent,front", "row")
+    n.node("MatMul", "row,w", "logits")
+    n.output("logits", dims=[1, 2])
+    return n
+
+
 def unbatched_picture():
     """x (2,3,3) without a batch axis; s a scalar."""
     n = Net("ask_unbatched_picture")
@@ -242,6 +297,9 @@ def all_nets():
         batch_mean("ask_batch_mean", "N"),
         batch_mean("ask_batch_mean_fixed", 2),
         one_at_a_time(),
+        fixed_batch(),
+        fixed_batch_mixes(),
+        fixed_batch_picks(),
         unbatched_picture(),
         time_major(),
         unused_input(),

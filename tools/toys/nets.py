@@ -9,14 +9,20 @@ import numpy as np
 from .lib import Net
 
 
-def oracle(name, batch=1, two_inputs=False):
-    """x -> Conv(1->2, 3x3, ones) -> Relu -> Flatten -> Gemm(8->4) -> Relu, x[i][j] = 4 i + j."""
+def oracle(name, batch=1, two_inputs=False, single=False):
+    """x -> Conv(1->2, 3x3, ones) -> Relu -> Flatten -> Gemm(8->4) -> Relu, x[i][j] = 4 i + j.
+
+    `single`: the item is picked out of its batch, so that there is no place for another."""
     n = Net(name)
     image = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
     x = n.input("x", image, [batch, 1, 4, 4])
     if two_inputs:
         n.input("y", np.ones_like(image), [batch, 1, 4, 4])
         x = n.node("Add", "x,y", "sum")
+    if single:
+        n.ints("front", 0)
+        n.node("Squeeze", f"{x},front", "item")
+        x = n.node("Unsqueeze", "item,front", "again")
     n.const("conv1.weight", np.ones((2, 1, 3, 3)))
     n.const("conv1.bias", [-50, -75])
     n.node("Conv", f"{x},conv1.weight,conv1.bias", "conv1", kernel_shape=[3, 3])
@@ -248,6 +254,7 @@ def all_nets():
     negative[0, 0] = -2
     return [
         oracle("oracle_conv"),
+        oracle("oracle_conv_single", single=True),
         oracle("oracle_conv_batch", batch="N"),
         oracle("oracle_conv_two_inputs", two_inputs=True),
         basic_model(),
