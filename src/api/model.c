@@ -197,6 +197,17 @@ oxp_array oxp_model_output(const oxp_model *model, size_t index)
 
 /* ---- class names ---- */
 
+/* What was read into `fresh` takes the place of what the model held; where reading failed nothing
+ * does. */
+static oxp_status replace(oxp_arena **held, oxp_arena *fresh, const char **note, oxp_status status)
+{
+    oxp_arena_free(status == OXP_OK ? *held : fresh);
+    if (status != OXP_OK) return status;
+    *held = fresh;
+    *note = NULL;
+    return OXP_OK;
+}
+
 static oxp_status load_labels(oxp_ctx *ctx, oxp_model *m, const char *path)
 {
     oxp_labels labels;
@@ -205,14 +216,8 @@ static oxp_status load_labels(oxp_ctx *ctx, oxp_model *m, const char *path)
     OXP_NOMEM_IF(ctx, arena);
     ctx->stage = OXP_STAGE_MEDIA;
     const oxp_status status = oxp_labels_read(ctx, arena, path, &labels);
-    if (status != OXP_OK) {
-        oxp_arena_free(arena);
-        return status;
-    }
-    oxp_arena_free(m->label_arena);
-    m->label_arena = arena;
+    OXP_TRY(replace(&m->label_arena, arena, &m->label_note, status));
     m->labels = labels;
-    m->label_note = NULL;
     return OXP_OK;
 }
 
@@ -238,14 +243,8 @@ static oxp_status load_words(oxp_ctx *ctx, oxp_model *m, const char *path)
     OXP_NOMEM_IF(ctx, arena);
     ctx->stage = OXP_STAGE_MEDIA;
     const oxp_status status = oxp_vocabulary_read(ctx, arena, path, &words);
-    if (status != OXP_OK) {
-        oxp_arena_free(arena);
-        return status;
-    }
-    oxp_arena_free(m->word_arena);
-    m->word_arena = arena;
+    OXP_TRY(replace(&m->word_arena, arena, &m->word_note, status));
     m->words = words;
-    m->word_note = NULL;
     return OXP_OK;
 }
 
