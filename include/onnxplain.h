@@ -274,6 +274,12 @@ OXP_API size_t oxp_result_top_count(const oxp_result *result);
 OXP_API oxp_prediction oxp_result_top(const oxp_result *result, size_t item, size_t rank);
 OXP_API int64_t oxp_result_target(const oxp_result *result, size_t item);   /* class explained; -1: not a class */
 OXP_API int64_t oxp_result_contrast(const oxp_result *result, size_t item); /* -1: none */
+/* Of one item. Scores in the space of the result; how far the attributions are from what they should add up to (completeness,
+ * conservation), and both sums of methods that hand a score down. NaN: no contrast; the method promises no sum. */
+typedef struct oxp_checks {
+    double score, contrast_score, attributed, expected, completeness_gap;
+} oxp_checks;
+OXP_API oxp_checks oxp_result_checks(const oxp_result *result, size_t item);
 OXP_API size_t oxp_result_note_count(const oxp_result *result);             /* assumptions and warnings, one line each */
 OXP_API const char *oxp_result_note(const oxp_result *result, size_t index);
 OXP_API const char *oxp_result_method(const oxp_result *result);
@@ -298,6 +304,12 @@ typedef struct oxp_input_options {
 
 OXP_API oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *path,
                                   const oxp_input_options *options, oxp_error *error);
+/* The same from the bytes of such a file, which are copied, and from pixels: uint8 (H,W), (H,W,1), (H,W,3) or (H,W,4); alpha is
+ * dropped. */
+OXP_API oxp_status oxp_input_load_memory(oxp_input **out, const oxp_model *model, const void *data, size_t size,
+                                         const oxp_input_options *options, oxp_error *error);
+OXP_API oxp_status oxp_input_from_pixels(oxp_input **out, const oxp_model *model, const oxp_array *pixels,
+                                         const oxp_input_options *options, oxp_error *error);
 /* A picture of one colour ("black", "white", "grey") of the size of `like`, made ready as it was: a baseline. OXP_EINVAL: `like`
  * is an array, not a picture. */
 OXP_API oxp_status oxp_input_fill(oxp_input **out, const oxp_input *like, const char *colour, oxp_error *error);

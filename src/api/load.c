@@ -13,7 +13,30 @@ static oxp_status read_layout(oxp_ctx *ctx, const char *text, oxp_image_layout *
     return OXP_OK;
 }
 
-static oxp_status load_in(oxp_ctx *ctx, oxp_input *in, const oxp_model *model, const char *path,
+/* Where an input comes from: one of the three is there. */
+typedef struct source {
+    const char *path;
+    const void *data;
+    size_t size;
+    const oxp_array *pixels;
+} source;
+
+static oxp_status read_source(oxp_ctx *ctx, oxp_input *in, const source *from,
+                              const oxp_media_request *request)
+{
+    oxp_tensor pixels;
+    if (from->path) return oxp_media_input_load(ctx, in->arena, from->path, request, &in->media);
+    if (from->pixels) {
+        OXP_TRY(oxp_ask_array(ctx, from->pixels, &pixels));
+        return oxp_media_input_pixels(ctx, in->arena, &pixels, request, &in->media);
+    }
+    oxp_bytes bytes = {.size = from->size}; /* a copy: an array is taken where it lies */
+    bytes.data = oxp_arena_memdup(in->arena, from->data, from->size);
+    OXP_NOMEM_IF(ctx, bytes.data);
+    return oxp_media_input_parse(ctx, in->arena, bytes, "bytes", request, &in->media);
+}
+
+static oxp_status load_in(oxp_ctx *ctx, oxp_input *in, const oxp_model *model, const source *from,
                           const oxp_input_options *o)
 {
     const oxp_onnx_model *onnx = model->onnx;
@@ -28,25 +51,26 @@ static oxp_status load_in(oxp_ctx *ctx, oxp_input *in, const oxp_model *model, c
                                  .preprocess = o->preprocess,
                                  .sidecar_dir = model->dir};
     OXP_TRY(read_layout(ctx, o->layout, &request.layout));
-    in->path = oxp_arena_strdup(in->arena, path);
+    in->path = from->path ? oxp_arena_strdup(in->arena, from->path) : NULL;
     in->model_input = oxp_arena_strdup(in->arena, io->name);
-    OXP_FAIL_IF(ctx, !in->path || !in->model_input, OXP_ENOMEM, "out of memory");
-    return oxp_media_input_load(ctx, in->arena, path, &request, &in->media);
+    OXP_FAIL_IF(ctx, (from->path && !in->path) || !in->model_input, OXP_ENOMEM, "out of memory");
+    return read_source(ctx, in, from, &request);
 }
 
-static oxp_status load(oxp_ctx *ctx, oxp_input **out, const oxp_model *model, const char *path,
+static oxp_status load(oxp_ctx *ctx, oxp_input **out, const oxp_model *model, const source *from,
                        const oxp_input_options *o)
 {
     static const oxp_input_options defaults = OXP_INPUT_OPTIONS_INIT;
     oxp_arena *arena;
     void *made;
     if (!o) o = &defaults;
-    OXP_FAIL_IF(ctx, !out || !path, OXP_EINVAL, "no input file was given (NULL)");
+    OXP_FAIL_IF(ctx, !out || (!from->path && !from->data && !from->pixels), OXP_EINVAL,
+                "no input was given (NULL)");
     OXP_TRY(oxp_api_check_size(ctx, "oxp_input_options", o->struct_size, sizeof *o));
     OXP_TRY(oxp_api_new(ctx, sizeof(oxp_input), &arena, &made));
     oxp_input *in = made;
     in->arena = arena;
-    const oxp_status status = load_in(ctx, in, model, path, o);
+    const oxp_status status = load_in(ctx, in, model, from, o);
     if (status == OXP_OK)
         *out = in;
     else
@@ -59,7 +83,24 @@ oxp_status oxp_input_load(oxp_input **out, const oxp_model *model, const char *p
 {
     oxp_ctx ctx;
     OXP_TRY(oxp_api_begin_model(&ctx, model, error));
-    return oxp_api_end(&ctx, load(&ctx, out, model, path, options));
+    return oxp_api_end(&ctx, load(&ctx, out, model, &(source){.path = path}, options));
+}
+
+oxp_status oxp_input_load_memory(oxp_input **out, const oxp_model *model, const void *data,
+                                 size_t size, const oxp_input_options *options, oxp_error *error)
+{
+    oxp_ctx ctx;
+    const source from = {.data = data, .size = size};
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, load(&ctx, out, model, &from, options));
+}
+
+oxp_status oxp_input_from_pixels(oxp_input **out, const oxp_model *model, const oxp_array *pixels,
+                                 const oxp_input_options *options, oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, load(&ctx, out, model, &(source){.pixels = pixels}, options));
 }
 
 static oxp_status fill(oxp_ctx *ctx, oxp_input **out, const oxp_input *like, const char *colour)

@@ -59,6 +59,18 @@ int64_t oxp_result_contrast(const oxp_result *result, size_t item)
     return item < e->n_items && e->classes > 0 ? e->items[item].contrast : -1;
 }
 
+oxp_checks oxp_result_checks(const oxp_result *result, size_t item)
+{
+    const double none = (double)NAN;
+    if (item >= of(result)->n_items) return (oxp_checks){none, none, none, none, none};
+    const oxp_item *i = &of(result)->items[item];
+    return (oxp_checks){.score = i->score,
+                        .contrast_score = i->contrast >= 0 ? i->contrast_score : none,
+                        .attributed = i->attributed,
+                        .expected = i->expected,
+                        .completeness_gap = i->gap};
+}
+
 size_t oxp_result_note_count(const oxp_result *result)
 {
     return of(result)->n_notes;

@@ -121,6 +121,32 @@ oxp_status oxp_image_decode(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, oxp
     return oxp_image_decode_max(ctx, arena, bytes, OXP_IMAGE_MAX_PIXELS, out);
 }
 
+oxp_status oxp_image_from_pixels(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *pixels,
+                                 oxp_image *out)
+{
+    char text[OXP_SHAPE_TEXT];
+    const oxp_shape *s = &pixels->shape;
+    const int64_t channels = s->rank == 3 ? s->dim[2] : 1;
+    const bool fits = (s->rank == 2 || s->rank == 3) && s->dim[0] > 0 && s->dim[1] > 0 &&
+                      (channels == 1 || channels == 3 || channels == 4);
+    OXP_FAIL_IF(ctx, pixels->dtype != OXP_U8 || !fits, OXP_EINVAL,
+                "pixels are uint8 (H,W), (H,W,1), (H,W,3) or (H,W,4), found %s %s",
+                oxp_dtype_name(pixels->dtype), oxp_shape_text(s, text));
+    *out = (oxp_image){.orientation = 1, .format = "pixels"};
+    OXP_FAIL_IF(ctx, s->dim[0] >= INT32_MAX || s->dim[1] >= INT32_MAX, OXP_ELIMIT,
+                "pixels: a side of %s is too long", oxp_shape_text(s, text));
+    OXP_TRY(oxp_image_new(ctx, arena, (uint64_t)s->dim[1], (uint64_t)s->dim[0], SIZE_MAX,
+                          OXP_IMAGE_MAX_PIXELS, out));
+    out->was_grey = channels == 1;
+    out->had_alpha = channels == 4;
+    const uint8_t *from = pixels->data;
+    const size_t n = (size_t)s->dim[0] * (size_t)s->dim[1], step = (size_t)channels;
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < 3; c++)
+            out->rgb[3 * i + c] = from[step * i + (channels == 1 ? 0 : c)];
+    return OXP_OK;
+}
+
 oxp_status oxp_image_to_grey(oxp_ctx *ctx, oxp_arena *arena, const oxp_image *image, uint8_t **out)
 {
     const size_t n = (size_t)image->width * (size_t)image->height;

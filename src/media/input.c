@@ -16,12 +16,16 @@ static oxp_status name_file(oxp_ctx *ctx, const char *name, oxp_status status)
     return status;
 }
 
-static oxp_status take_picture(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
-                               const oxp_media_request *request, oxp_media_input *out)
+static oxp_status find_spec(oxp_ctx *ctx, oxp_arena *arena, const oxp_media_request *request,
+                            oxp_preprocess *out)
 {
-    OXP_TRY(oxp_preprocess_resolve(ctx, arena, request->preprocess, request->sidecar_dir,
-                                   &request->shape, request->dtype, request->layout, &out->spec));
-    OXP_TRY(name_file(ctx, name, oxp_image_decode(ctx, arena, bytes, &out->image)));
+    return oxp_preprocess_resolve(ctx, arena, request->preprocess, request->sidecar_dir,
+                                  &request->shape, request->dtype, request->layout, out);
+}
+
+/* out->spec and out->image are there. */
+static oxp_status make_ready(oxp_ctx *ctx, oxp_arena *arena, oxp_media_input *out)
+{
     OXP_TRY(
         oxp_preprocess_apply(ctx, arena, &out->spec, &out->image, &out->tensor, &out->geometry));
     out->has_image = true;
@@ -29,6 +33,14 @@ static oxp_status take_picture(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, 
     out->description = oxp_preprocess_describe(arena, &out->spec, &out->image, &out->geometry);
     OXP_NOMEM_IF(ctx, out->description);
     return OXP_OK;
+}
+
+static oxp_status take_picture(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
+                               const oxp_media_request *request, oxp_media_input *out)
+{
+    OXP_TRY(find_spec(ctx, arena, request, &out->spec));
+    OXP_TRY(name_file(ctx, name, oxp_image_decode(ctx, arena, bytes, &out->image)));
+    return make_ready(ctx, arena, out);
 }
 
 static oxp_status take_array(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
@@ -60,6 +72,16 @@ oxp_status oxp_media_input_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes
     const bool array = oxp_media_sniff(bytes) == OXP_MEDIA_NPY;
     return array ? take_array(ctx, arena, bytes, name, request, out)
                  : take_picture(ctx, arena, bytes, name, request, out);
+}
+
+oxp_status oxp_media_input_pixels(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *pixels,
+                                  const oxp_media_request *request, oxp_media_input *out)
+{
+    *out = (oxp_media_input){0};
+    ctx->stage = OXP_STAGE_MEDIA;
+    OXP_TRY(find_spec(ctx, arena, request, &out->spec));
+    OXP_TRY(oxp_image_from_pixels(ctx, arena, pixels, &out->image));
+    return make_ready(ctx, arena, out);
 }
 
 oxp_status oxp_media_input_load(oxp_ctx *ctx, oxp_arena *arena, const char *path,

@@ -34,6 +34,10 @@ oxp_status oxp_media_input_load(oxp_ctx *ctx, oxp_arena *arena, const char *path
 oxp_status oxp_media_input_parse(oxp_ctx *ctx, oxp_arena *arena, oxp_bytes bytes, const char *name,
                                  const oxp_media_request *request, oxp_media_input *out);
 
+/* The same from uint8 pixels; see oxp_image_from_pixels. */
+oxp_status oxp_media_input_pixels(oxp_ctx *ctx, oxp_arena *arena, const oxp_tensor *pixels,
+                                  const oxp_media_request *request, oxp_media_input *out);
+
 /* A picture of one grey level everywhere, of the size of `like` and made ready as it was.
  * OXP_EINVAL: `like` is an array, not a picture. */
 oxp_status oxp_media_input_fill(oxp_ctx *ctx, oxp_arena *arena, const oxp_media_input *like,

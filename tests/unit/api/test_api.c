@@ -305,6 +305,78 @@ static void test_costs_are_what_runs_take(void **state)
     oxp_model_free(model);
 }
 
+/* A file, its bytes and its pixels are one input. */
+static void test_inputs_from_memory(void **state)
+{
+    static const char file_name[] = OXP_SOURCE_DIR "/tests/data/media/rgb8.png";
+    static unsigned char bytes[1 << 16];
+    oxp_error error = {0};
+    oxp_input *file = NULL, *copy = NULL;
+    (void)state;
+    oxp_model *model = open_toy(TOY("contrib_picture__parts.onnx"));
+    FILE *f = fopen(file_name, "rb");
+    assert_non_null(f);
+    const size_t size = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    assert_int_equal(oxp_input_load(&file, model, file_name, NULL, &error), OXP_OK);
+    assert_int_equal(oxp_input_load_memory(&copy, model, bytes, size, NULL, &error), OXP_OK);
+    memset(bytes + 8, 0, size - 8); /* it was copied */
+    const oxp_array a = oxp_input_array(file), b = oxp_input_array(copy);
+    assert_int_equal(a.rank, b.rank);
+    size_t n = sizeof(float);
+    for (int i = 0; i < a.rank; i++) n *= (size_t)a.dims[i];
+    assert_memory_equal(a.data, b.data, n);
+    assert_string_equal(a.name, b.name);
+    oxp_input_free(copy);
+    copy = NULL;
+    assert_int_equal(oxp_input_load_memory(&copy, model, bytes, size, NULL, &error), OXP_ECORRUPT);
+    assert_int_equal(oxp_input_load_memory(&copy, model, NULL, 0, NULL, &error), OXP_EINVAL);
+    oxp_array pixels = {.dtype = OXP_U8, .rank = 3, .dims = {32, 32, 3}, .data = bytes};
+    assert_int_equal(oxp_input_from_pixels(&copy, model, &pixels, NULL, &error), OXP_OK);
+    assert_int_equal(oxp_input_array(copy).rank, a.rank);
+    oxp_input_free(copy);
+    copy = NULL;
+    pixels.dtype = OXP_F32;
+    assert_int_equal(oxp_input_from_pixels(&copy, model, &pixels, NULL, &error), OXP_EINVAL);
+    assert_non_null(strstr(error.message, "uint8"));
+    assert_int_equal(oxp_input_from_pixels(&copy, model, NULL, NULL, &error), OXP_EINVAL);
+    assert_null(copy);
+    oxp_input_free(file);
+    oxp_model_free(model);
+}
+
+/* Integrated gradients and DeepLIFT add up to the score's change; saliency promises no sum. */
+static void test_checks(void **state)
+{
+    (void)state;
+    oxp_model *model = open_toy(TOY("oracle_conv.onnx"));
+    oxp_explainer *explainer = explainer_of(model, "integrated-gradients");
+    oxp_result *result = explain(explainer, 2, "1", "2");
+    for (size_t item = 0; item < 2; item++) {
+        const oxp_checks c = oxp_result_checks(result, item);
+        assert_true(c.completeness_gap < 0.05);
+        assert_true(isfinite(c.score) && isfinite(c.contrast_score));
+    }
+    assert_true(isnan(oxp_result_checks(result, 2).score));
+    assert_true(isnan(oxp_result_checks(NULL, 0).score));
+    oxp_result_free(result);
+    oxp_explainer_free(explainer);
+    explainer = explainer_of(model, "deeplift");
+    result = explain(explainer, 1, "1", NULL);
+    const oxp_checks d = oxp_result_checks(result, 0);
+    assert_true(fabs(d.attributed - d.expected) <= 1e-6 * fabs(d.expected));
+    oxp_result_free(result);
+    oxp_explainer_free(explainer);
+    explainer = explainer_of(model, "saliency");
+    result = explain(explainer, 1, "top1", NULL);
+    const oxp_checks c = oxp_result_checks(result, 0);
+    assert_true(fabs(c.score - oxp_result_top(result, 0, 0).score) <= 0.0);
+    assert_true(isnan(c.contrast_score) && isnan(c.completeness_gap) && isnan(c.attributed));
+    oxp_result_free(result);
+    oxp_explainer_free(explainer);
+    oxp_model_free(model);
+}
+
 static void test_misuse_is_an_error(void **state)
 {
     oxp_error error = {0};
@@ -412,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_baselines_are_handed_over),
         cmocka_unit_test(test_predictions_have_no_maps),
         cmocka_unit_test(test_costs_are_what_runs_take),
+        cmocka_unit_test(test_inputs_from_memory),
+        cmocka_unit_test(test_checks),
         cmocka_unit_test(test_misuse_is_an_error),
         cmocka_unit_test(test_each_allocation_fails_once),
     };

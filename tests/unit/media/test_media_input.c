@@ -48,6 +48,66 @@ static void a_colour_becomes_an_input(void **state)
                      OXP_EINVAL);
 }
 
+/* What a decoder gives, handed over as an array, becomes the same input as the file; grey and alpha as in files. */
+static void pixels_become_an_input(void **state)
+{
+    bench *b = *state;
+    const oxp_media_request request = request_for(OXP_F32, "imagenet");
+    oxp_media_input file, made;
+    assert_ok(b, oxp_media_input_load(&b->ctx, b->arena, FIXTURES "/scene.png", &request, &file));
+    const int64_t dims[] = {file.image.height, file.image.width, 4};
+    const size_t n = (size_t)(dims[0] * dims[1]);
+    uint8_t *four = oxp_arena_alloc(b->arena, n, 4), *one = oxp_arena_alloc(b->arena, n, 1);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(four + 4 * i, file.image.rgb + 3 * i, 3);
+        four[4 * i + 3] = (uint8_t)i;
+        one[i] = 128;
+    }
+    oxp_tensor pixels = {OXP_U8, oxp_shape_of(3, (const int64_t[]){dims[0], dims[1], 3}),
+                         file.image.rgb};
+    assert_ok(b, oxp_media_input_pixels(&b->ctx, b->arena, &pixels, &request, &made));
+    assert_memory_equal(made.tensor.data, file.tensor.data, oxp_tensor_bytes(&file.tensor));
+    assert_non_null(strstr(made.description, "61 x 47 pixels"));
+    assert_false(made.image.had_alpha);
+    pixels = (oxp_tensor){OXP_U8, oxp_shape_of(3, dims), four};
+    assert_ok(b, oxp_media_input_pixels(&b->ctx, b->arena, &pixels, &request, &made));
+    assert_memory_equal(made.tensor.data, file.tensor.data, oxp_tensor_bytes(&file.tensor));
+    assert_true(made.image.had_alpha);
+    oxp_media_input grey;
+    assert_ok(b, oxp_media_input_fill(&b->ctx, b->arena, &file, 128, &grey));
+    pixels = (oxp_tensor){OXP_U8, oxp_shape_of(2, dims), one};
+    assert_ok(b, oxp_media_input_pixels(&b->ctx, b->arena, &pixels, &request, &made));
+    assert_memory_equal(made.tensor.data, grey.tensor.data, oxp_tensor_bytes(&grey.tensor));
+    assert_true(made.image.was_grey);
+}
+
+static void other_arrays_are_no_pixels(void **state)
+{
+    bench *b = *state;
+    const oxp_media_request request = request_for(OXP_F32, "imagenet");
+    static const uint8_t bytes[24];
+    static const struct {
+        int rank;
+        int64_t dims[4];
+        oxp_dtype dtype;
+        oxp_status status;
+    } cases[] = {{3, {2, 4, 3}, OXP_I8, OXP_EINVAL},
+                 {3, {2, 4, 2}, OXP_U8, OXP_EINVAL},
+                 {4, {1, 2, 4, 3}, OXP_U8, OXP_EINVAL},
+                 {3, {0, 4, 3}, OXP_U8, OXP_EINVAL},
+                 {2, {INT64_C(1) << 31, 1}, OXP_U8, OXP_ELIMIT},
+                 {2, {1 << 14, 1 << 14}, OXP_U8, OXP_ELIMIT}};
+    for (size_t i = 0; i < OXP_COUNT(cases); i++) {
+        const oxp_tensor pixels = {cases[i].dtype, oxp_shape_of(cases[i].rank, cases[i].dims),
+                                   bytes};
+        oxp_media_input input;
+        assert_int_equal(oxp_media_input_pixels(&b->ctx, b->arena, &pixels, &request, &input),
+                         cases[i].status);
+        assert_true(b->error.stage == OXP_STAGE_MEDIA);
+        assert_non_null(strstr(b->error.message, "pixels"));
+    }
+}
+
 /* An array in `dtype` holding 0, 1.5, -2, as .npy bytes. */
 static oxp_bytes array_file(bench *b, oxp_dtype dtype)
 {
@@ -150,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_picture_becomes_an_input),       TEST(a_colour_becomes_an_input),
+        TEST(pixels_become_an_input),           TEST(other_arrays_are_no_pixels),
         TEST(arrays_are_taken_as_they_are),     TEST(unreadable_files_are_named),
         TEST(failing_allocations_are_survived),
     };
