@@ -64,6 +64,10 @@ class Operator(nn.Module):
         self.fixed = [known.get(i) if i else None for i in node.input]
         self.free = [bool(i) and i not in known for i in node.input]
 
+    def _apply(self, fn, recurse=True):  # .float() and .double() reach the constants as well
+        self.fixed = [f if f is None else fn(f) for f in self.fixed]
+        return super()._apply(fn, recurse)
+
     def forward(self, *tensors):
         given = iter(tensors)
         args = [next(given) if free else f for f, free in zip(self.fixed, self.free)]

@@ -62,7 +62,8 @@ def cell(row, case, result, judged, notes):
     if judged == "deviates":
         return f"{number} * {note(reason(row, case))}"
     loose = f" {note(row.why)}" if row.limit else ""
-    return f"r {number} ({result['float32']:.0e}){loose}" if judged == "rounding" else number + loose
+    own = f"{result['float32']:.0e}" if "float32" in result else "-"
+    return f"r {number} ({own}){loose}" if judged == "rounding" else number + loose
 
 
 def table(rows, results, names, notes):
