@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import torch
-from graphs import GRAPHS, SIDE, TOKENS, WORDS
+from graphs import GRAPHS, REGIONS, SIDE, STREAM, TOKENS, WORDS
 from net import Net
 
 DATA = pathlib.Path("tests/data")
@@ -103,6 +103,15 @@ def text(name, **more):
     return Case(name, path, {"input_ids": x}, target=3, **more)
 
 
+def streams(name, **more):
+    path, feeds = graph(name), {}
+    for index, (tensor, tokens) in enumerate((("image", REGIONS), ("text", TOKENS))):
+        feeds[tensor] = WORK / f"{name}.{tensor}.npy"
+        draw = np.random.default_rng(3 + index).standard_normal((1, tokens, STREAM), np.float32)
+        np.save(feeds[tensor], draw)
+    return Case("two streams", path, feeds, target=3, **more)
+
+
 def cases():
     torch.set_num_threads(1)
     WORK.mkdir(exist_ok=True)
@@ -193,4 +202,5 @@ def cases():
             kinds="text large attention heavy",
             blocks=tuple(f"layer.{i}" for i in range(12)),
         ),
+        streams("two_streams", kinds="streams many tokens text gates"),
     ]

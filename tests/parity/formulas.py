@@ -78,6 +78,31 @@ def tmme(c):
     return first_row(c, total)
 
 
+def tmme_streams(c):
+    """Rules 6 to 11 on the two-stream transformer: (image, text) as token 0 of the text holds them."""
+    env = c.net.run(*c.x)
+    names = [n for n in c.net.names if n.endswith(".weights")]
+    grads = torch.autograd.grad(env[c.net.out][:, c.target].sum(), [env[n] for n in names])
+    a = {n[: -len(".weights")]: (g * env[n].detach()).relu().mean(1) for n, g in zip(names, grads)}
+    text, image = (torch.eye(a[n].shape[-1], dtype=a[n].dtype) for n in ("text.first", "image.first"))
+    of_image = of_text = 0  # what the text holds of the image, and the image of the text
+
+    def rows(r):
+        """N(R): what was gathered beyond the identity, rows scaled to 1."""
+        eye = torch.eye(r.shape[-1], dtype=r.dtype)
+        return (r - eye) / (r - eye).sum(-1, keepdim=True) + eye
+
+    text, image = text + a["text.first"] @ text, image + a["image.first"] @ image
+    gained = rows(text).mT @ a["text.cross"] @ rows(image), rows(image).mT @ a["image.cross"] @ rows(text)
+    of_image, of_text = of_image + gained[0], of_text + gained[1]
+    gained = rows(text).mT @ a["text.again"] @ rows(image), a["text.again"] @ of_text
+    of_image, text = of_image + gained[0], text + gained[1]
+    of_image, text = of_image + a["text.last"] @ of_image, text + a["text.last"] @ text
+    text = text.clone()
+    text[:, 0, 0] = 0
+    return arrays((of_image[:, 0], text[:, 0]))
+
+
 def legrad(c):
     _, _, maps, env = attention_of(c)
     found = []

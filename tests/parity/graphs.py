@@ -1,4 +1,5 @@
-"""Graphs shaped like ResNet-18, VGG-11-BN, DenseNet-121, MobileNetV3-Small and BERT-base, with seeded weights.
+"""Graphs shaped like ResNet-18, VGG-11-BN, DenseNet-121, MobileNetV3-Small and BERT-base, and a small two-stream
+transformer, with seeded weights.
 
 The layers, widths and spellings are those of torchvision's models as PyTorch exports them, batch
 norms as nodes; pictures are 64 x 64, texts 16 tokens, and there are 10 classes, so that a run takes seconds. The
@@ -16,6 +17,7 @@ from make_models import Builder, gelu, layer_norm, self_attention  # noqa: E402
 
 SIDE, CLASSES = 64, 10
 TOKENS, WORDS = 16, 500
+REGIONS, STREAM = 9, 32  # of the two-stream transformer: image regions, width
 
 
 class Graph(Builder):
@@ -194,4 +196,44 @@ def bert_base():
     return b
 
 
-GRAPHS = {g.__name__: g for g in (resnet18, vgg11_bn, densenet121, mobilenetv3, bert_base)}
+class Streams(Graph):
+    def given(self):
+        value = helper.make_tensor_value_info
+        return [value(n, TensorProto.FLOAT, [1, t, STREAM]) for n, t in (("image", REGIONS), ("text", TOKENS))]
+
+
+def cross_attention(b, x, other, name, tokens, keys, heads, width):
+    """The tokens of x attend to those of `other`."""
+    size = width // heads
+    q, k, v = (
+        b.reshape(b.linear(a, f"{name}.{role}", width, width), f"{name}.{role}.split", 0, n, heads, size)
+        for role, a, n in (("q", x, tokens), ("k", other, keys), ("v", other, keys))
+    )
+    q, v = (b.node("Transpose", [t], t + ".heads", perm=[0, 2, 1, 3]) for t in (q, v))
+    k = b.node("Transpose", [k], k + ".heads", perm=[0, 2, 3, 1])
+    scores = b.node("Div", [b.node("MatMul", [q, k], name + ".product"), b.scalar(size**0.5)], name + ".scores")
+    mixed = b.node("MatMul", [b.node("Softmax", [scores], name + ".weights", axis=-1), v], name + ".heads")
+    mixed = b.node("Transpose", [mixed], name + ".tokens", perm=[0, 2, 1, 3])
+    return b.linear(b.reshape(mixed, name + ".merged", 0, tokens, width), name + ".out", width, width)
+
+
+def two_streams():
+    """As LXMERT: text and image each attend to themselves, to each other at once, then the text to itself; token 0
+    of the text is read."""
+    b, heads = Streams("two_streams"), 2
+    plus = lambda x, y, name: layer_norm(b, b.node("Add", [x, y], name + ".sum"), name + ".norm", STREAM)  # noqa: E731
+    x = plus("text", self_attention(b, "text", "text.first", 0, TOKENS, heads, STREAM), "text.1")
+    y = plus("image", self_attention(b, "image", "image.first", 0, REGIONS, heads, STREAM), "image.1")
+    to_image = cross_attention(b, x, y, "text.cross", TOKENS, REGIONS, heads, STREAM)
+    to_text = cross_attention(b, y, x, "image.cross", REGIONS, TOKENS, heads, STREAM)
+    x, y = plus(x, to_image, "text.2"), plus(y, to_text, "image.2")
+    to_image = cross_attention(b, x, y, "text.again", TOKENS, REGIONS, heads, STREAM)
+    x = plus(x, to_image, "text.3")
+    x = plus(x, self_attention(b, x, "text.last", 0, TOKENS, heads, STREAM), "text.4")
+    x = b.node("Gather", [x, b.const("index.0", np.int64(0))], "first", axis=1)
+    x = b.node("Tanh", [b.gemm(x, "pooler", STREAM, STREAM)], "pooled")
+    b.gemm(x, "logits", STREAM, CLASSES)
+    return b
+
+
+GRAPHS = {g.__name__: g for g in (resnet18, vgg11_bn, densenet121, mobilenetv3, bert_base, two_streams)}

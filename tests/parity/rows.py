@@ -35,7 +35,7 @@ from peers import (
     zr,
 )
 from formulas_flow import transformer_attribution, value_zeroing
-from peers_layers import augmented, cap_layer_deeplift
+from peers_layers import augmented, cap_layer_deeplift, factorized
 from peers_lone import zen_lone
 from peers_pair import blur_ig, guided_ig, xrai
 from peers_torchcam import tcm, tcm_cam, tcm_smooth, tcm_sscam
@@ -601,6 +601,7 @@ ROWS = [
         "discard=0.9 normalise=columns",
     ),
     Row("tmme", "formula: Transformer-MM-Explainability, rules 5-7", formulas.tmme, "attention"),
+    Row("tmme", "formula: Transformer-MM-Explainability, rules 6-11", formulas.tmme_streams, "streams"),
     Row(
         "transformer-attribution",
         "formula: Transformer-Explainability",
@@ -637,6 +638,13 @@ ROWS = [
         cap("NeuronConductance", layer=True, neuron_selector=(0, 1), n_steps=8, method="riemann_middle"),
         "layer conv 1d -large",
         "neuron=0,1 steps=8 rule=middle",
+    ),
+    Row(
+        "feature-factorization",
+        "pytorch-grad-cam dff, one concept",
+        factorized,
+        "layer",
+        "components=1 rounds=2000 variant=pgc upsample=none",
     ),
     Row("grad-cam", "formula: mean over six copies", augmented, "layer conv", RAW + " augment=mean"),
     Row(
