@@ -8,7 +8,7 @@ CTEST   = ctest --output-on-failure -j $(JOBS)
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: all demo check check-long asan clang bench parity zoo conformance conformance-newest docs fmt lint install clean deps help
+.PHONY: all demo check check-long asan clang fuzz bench parity zoo conformance conformance-newest docs fmt lint install clean deps help
 
 all: ## build the command build/onnxplain and the shared library beside it
 	@$(call build,release)
@@ -28,6 +28,10 @@ asan: deps ## the tests of `check` under AddressSanitizer and UndefinedBehaviorS
 
 clang: ## compile everything with clang
 	@$(call build,clang)
+
+fuzz: ## libFuzzer on the loader and the engine, half an hour each (tools/fuzz MINUTES TARGET... for others)
+	@tools/deps --fuzz
+	@tools/fuzz
 
 bench: all ## benchmarks: ours against the bare kernels, in one run
 	@bench/run
