@@ -85,7 +85,7 @@ typedef struct oxp_item {
      * neither */
     double gap;
     /* the sum of the attributions and what it should be (of relevance methods: the score that was
-     * handed down; of DeepLIFT: the score's change from the baseline); NaN likewise */
+     * handed down; of DeepLIFT and paths: the score's change from the baseline); NaN likewise */
     double attributed, expected;
     oxp_top *top;
     size_t n_top;

@@ -113,7 +113,10 @@ static oxp_status conduct_item(oxp_drive *d, const oxp_chunk *c, size_t item, do
     }
     for (size_t i = 0; d->n_out == 1 && i < (size_t)d->out_count[0] / 2; i++)
         sum += d->out[0][item * (size_t)d->out_count[0] + i];
-    if (d->n_out == 1) d->gap[item] = oxp_line_gap(sum, ends);
+    if (d->n_out == 1) {
+        d->attributed[item] = sum;
+        d->expected[item] = ends[1] - ends[0];
+    }
     return OXP_OK;
 }
 

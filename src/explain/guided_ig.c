@@ -176,7 +176,8 @@ static oxp_status drive(oxp_drive *d)
         double sum = 0.0;
         for (size_t i = 0; i < g[item].n; i++) sum += g[item].attribution[i];
         move_rows(d, d->out, item, true, false, g[item].attribution);
-        d->gap[item] = oxp_line_gap(sum, (const double[]){first[item], d->score[item]});
+        d->attributed[item] = sum;
+        d->expected[item] = d->score[item] - first[item];
     }
     return OXP_OK;
 }

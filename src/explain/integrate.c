@@ -25,7 +25,9 @@ static void finish_item(oxp_drive *d, size_t item, double *const *x0, double sta
             to[i] *= multiply ? x[i] - x0[f][i] : 1.0;
         }
     }
-    if (!part) d->gap[item] = oxp_line_gap(sum, (const double[]){start, d->score[item]});
+    if (part) return;
+    d->attributed[item] = sum;
+    d->expected[item] = d->score[item] - start;
 }
 
 oxp_status oxp_integrate_drive(oxp_drive *d)

@@ -116,12 +116,14 @@ oxp_status oxp_items_make(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const 
                      .warning = &items->warning};
     d->side = OXP_NEW(arena, oxp_side, n_items);
     d->score = OXP_NEW(arena, double, n_items);
-    d->gap = OXP_NEW(arena, double, n_items);
+    d->attributed = OXP_NEW(arena, double, n_items);
+    d->expected = items->expected;
     OXP_FAIL_IF(ctx,
                 !out || !out_count || !out_shape || !out_roles || !items->top_rows ||
-                    !items->prob_rows || !items->expected || !d->side || !d->score || !d->gap,
+                    !items->prob_rows || !items->expected || !d->side || !d->score ||
+                    !d->attributed,
                 OXP_ENOMEM, "out of memory");
-    for (size_t i = 0; i < n_items; i++) d->gap[i] = items->expected[i] = (double)NAN;
+    for (size_t i = 0; i < n_items; i++) d->attributed[i] = d->expected[i] = (double)NAN;
     for (size_t o = 0; o < core->n_outs; o++) {
         out_count[o] = core->outs[o].count;
         out_shape[o] = core->outs[o].row;

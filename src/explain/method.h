@@ -206,7 +206,8 @@ struct oxp_drive {
     const oxp_roles *out_roles; /* [n_out] of the tensor attributed to, batch axis included */
     double *const *out;         /* [n_out][n_items * out_count] to fill */
     double *score; /* [n_items] the explained scalar at the item itself, known when drive starts */
-    double *gap;   /* [n_items] completeness gap, NaN unless the method sets it */
+    /* [n_items] what attributions add up to, and what they should; NaN unless the method sets both */
+    double *attributed, *expected;
     const char **warning; /* to set: a note on this run, a literal or in `arena` */
     oxp_arena *arena;     /* of the result */
     uint32_t item_base;   /* number of the first item, for random numbers */

@@ -129,9 +129,3 @@ oxp_status oxp_line_mean(oxp_drive *d, const oxp_quadrature *q, const oxp_chunk 
     }
     return OXP_OK;
 }
-
-double oxp_line_gap(double sum, const double ends[2])
-{
-    const double change = ends[1] - ends[0];
-    return fabs(sum - change) / (fabs(change) > 0.0 ? fabs(change) : 1.0);
-}

@@ -80,7 +80,5 @@ void oxp_reference_read(const oxp_params *p, const char *tensor, const oxp_shape
 oxp_status oxp_line_mean(oxp_drive *d, const oxp_quadrature *q, const oxp_chunk *c, size_t item,
                          double *const *x0, double *const *to, double *start, uint64_t done,
                          uint64_t total);
-/* |sum - (Y(x) - Y(x0))| relative to that change */
-double oxp_line_gap(double sum, const double ends[2]);
 
 #endif

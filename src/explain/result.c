@@ -100,11 +100,12 @@ static oxp_status make_map(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, const
 static void check_sum(const oxp_session *s, const oxp_items *items, size_t i, oxp_item *item)
 {
     const oxp_drive *d = &items->drive;
-    item->attributed = item->expected = (double)NAN;
-    if (isnan(items->expected[i]) || s->settings.n_wrt > 1) return;
-    item->expected = items->expected[i];
-    item->attributed = 0.0;
-    for (size_t o = 0; o < d->n_out; o++)
+    item->attributed = item->expected = item->gap = (double)NAN;
+    const bool told = !isnan(d->attributed[i]); /* by the method */
+    if (isnan(d->expected[i]) || (!told && s->settings.n_wrt > 1)) return;
+    item->expected = d->expected[i];
+    item->attributed = told ? d->attributed[i] : 0.0;
+    for (size_t o = 0; !told && o < d->n_out; o++)
         for (int64_t k = 0; k < d->out_count[o]; k++)
             item->attributed += d->out[o][(int64_t)i * d->out_count[o] + k];
     const double size = fabs(item->expected);
@@ -124,8 +125,7 @@ static oxp_status make_items(oxp_ctx *ctx, oxp_session *s, oxp_arena *arena, con
         const double *prob = core->prob_output == SIZE_MAX
                                  ? NULL
                                  : items->prob_rows + i * (size_t)core->classes.count;
-        *item = (oxp_item){
-            .target = d->side[i].index, .contrast = d->side[i].contrast, .gap = d->gap[i]};
+        *item = (oxp_item){.target = d->side[i].index, .contrast = d->side[i].contrast};
         check_sum(s, items, i, item);
         item->score =
             oxp_target_score(&core->classes, core->score.space, d->target->kind, item->target, row);

@@ -36,9 +36,12 @@ static oxp_status new_copies(const oxp_drive *d, size_t rows, oxp_drive *inner)
     *inner = *d;
     inner->side = OXP_NEW(tmp, oxp_side, rows);
     inner->score = OXP_NEW(tmp, double, rows);
-    inner->gap = OXP_NEW(tmp, double, rows);
-    OXP_FAIL_IF(d->ctx, !feed || !out || !inner->side || !inner->score || !inner->gap, OXP_ENOMEM,
-                "out of memory");
+    inner->attributed = OXP_NEW(tmp, double, rows);
+    inner->expected = OXP_NEW(tmp, double, rows);
+    OXP_FAIL_IF(d->ctx,
+                !feed || !out || !inner->side || !inner->score || !inner->attributed ||
+                    !inner->expected,
+                OXP_ENOMEM, "out of memory");
     for (size_t f = 0; f < d->n_feeds; f++) {
         feed[f] = oxp_arena_alloc(tmp, rows * (size_t)d->count[f] + 1, sizeof(double));
         OXP_NOMEM_IF(d->ctx, feed[f]);
