@@ -5,22 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The group `main`: what most people compare, without the methods that need a pass per channel. */
-static const char *const main_methods[] = {
-    "saliency",
-    "input-x-gradient",
-    "guided-backprop",
-    "deconvnet",
-    "contrastive-gradient",
-    "contrastive-input-x-gradient",
-    "grad-cam",
-    "grad-cam++",
-    "integrated-gradients",
-    "smoothgrad",
-    "occlusion",
-    "lrp",
-};
-
 static int add_method(const char *name, choice *out)
 {
     const int found = oxp_method_find(name);
@@ -47,13 +31,12 @@ int choose_methods(const cli *c, const char *by_default, choice *out)
     if (asked.n == 0) asked.v[asked.n++] = by_default;
     int status = EXIT_DONE;
     for (size_t i = 0; status == EXIT_DONE && i < asked.n; i++) {
-        if (strcmp(asked.v[i], "all") == 0)
+        const bool all = strcmp(asked.v[i], "all") == 0;
+        if (all || strcmp(asked.v[i], "main") == 0) {
             for (size_t m = 0; status == EXIT_DONE && m < oxp_method_count(); m++)
-                status = add_method(oxp_method_get(m)->name, out);
-        else if (strcmp(asked.v[i], "main") == 0)
-            for (size_t m = 0; m < sizeof main_methods / sizeof main_methods[0]; m++)
-                status = status == EXIT_DONE ? add_method(main_methods[m], out) : status;
-        else
+                if (all || oxp_method_get(m)->is_main)
+                    status = add_method(oxp_method_get(m)->name, out);
+        } else
             status = add_method(asked.v[i], out);
     }
     return status;

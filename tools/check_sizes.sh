@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sizes that keep the code readable: no C file above 1000 lines, the public header at most 350; functions
-# above 80 lines are named but do not fail. Usage: check_sizes.sh [ROOT]
+# Sizes that keep the code readable: no C file above 1000 lines, the public header at most 500 (it is its own
+# reference: docs/api.md is made from it); functions above 80 lines are named but do not fail. Usage: check_sizes.sh [ROOT]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "${1:-$here/..}"
@@ -8,7 +8,7 @@ cd "${1:-$here/..}"
 bad=0
 while IFS= read -r file; do
     limit=1000
-    if [ "$file" = include/onnxplain.h ]; then limit=350; fi
+    if [ "$file" = include/onnxplain.h ]; then limit=500; fi
     lines=$(wc -l <"$file")
     if [ "$lines" -gt "$limit" ]; then
         echo "$file: $lines lines, at most $limit allowed: split it"

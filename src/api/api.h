@@ -21,7 +21,9 @@ struct oxp_model {
     oxp_bytes file;
     oxp_onnx_model *onnx;
     oxp_net net;
-    const char *path, *dir;             /* NULL: opened from memory */
+    const char *path, *dir;   /* NULL: opened from memory */
+    const char *const *names; /* of computed tensors, in the order of the graph */
+    size_t n_names;
     const char *label_note, *word_note; /* why the sidecars were not read, or NULL */
     oxp_arena *label_arena, *word_arena;
     oxp_labels labels;
@@ -75,12 +77,20 @@ oxp_status oxp_api_end(oxp_ctx *ctx, oxp_status status);
 oxp_status oxp_api_new(oxp_ctx *ctx, size_t size, oxp_arena **arena, void **out);
 /* A text object that takes over `arena`, in which `sb` lies; frees the arena on failure. */
 oxp_status oxp_api_text(oxp_ctx *ctx, oxp_arena *arena, const oxp_strbuf *sb, oxp_text **out);
-/* struct_size of an option struct: OXP_EINVAL unless it is the one of this version. */
-oxp_status oxp_api_check_size(oxp_ctx *ctx, const char *what, size_t given, size_t expected);
+/* The caller's options as this version's struct `out`: a program built for fewer fields gives a shorter one, and what it lacks is zero;
+ * one built for more must leave zero what this version does not know. `last`: the last field of the struct's first version. NULL:
+ * defaults. */
+#define OXP_API_OPTIONS(ctx, type, last, given, out)                                   \
+    oxp_api_options((ctx), #type, (given), offsetof(type, last) + sizeof((out)->last), \
+                    sizeof(type), (out))
+oxp_status oxp_api_options(oxp_ctx *ctx, const char *what, const void *given, size_t least,
+                           size_t size, void *out);
 oxp_array oxp_api_array(const char *name, const oxp_tensor *t);
 
 /* ---- arguments (ask.c) ---- */
 
+/* Inputs and computed tensors that have a name; weights cannot be asked for. */
+bool oxp_ask_named(const oxp_value *v);
 /* A computed tensor of the model by name; OXP_EINVAL with the nearest names. */
 oxp_status oxp_ask_tensor(oxp_ctx *ctx, const oxp_model *model, const char *name, oxp_val *out);
 oxp_status oxp_ask_tensors(oxp_ctx *ctx, const oxp_model *model, const char *const *names, size_t n,

@@ -13,7 +13,7 @@
 
 /* ---- tensors by name ---- */
 
-static bool is_computed(const oxp_value *v)
+bool oxp_ask_named(const oxp_value *v)
 {
     return v->name && v->name[0] && (v->kind == OXP_VALUE_NODE || v->kind == OXP_VALUE_INPUT);
 }
@@ -23,18 +23,14 @@ oxp_status oxp_ask_tensor(oxp_ctx *ctx, const oxp_model *model, const char *name
     const oxp_graph *g = model->net.graph;
     OXP_FAIL_IF(ctx, !name, OXP_EINVAL, "a tensor name is missing (NULL)");
     const oxp_val v = oxp_graph_find(g, name);
-    if (v != OXP_NO_VAL && is_computed(oxp_value_of(g, v))) {
+    if (v != OXP_NO_VAL && oxp_ask_named(oxp_value_of(g, v))) {
         *out = v;
         return OXP_OK;
     }
     OXP_FAIL_IF(ctx, v != OXP_NO_VAL, OXP_EINVAL,
                 "'%.120s' is a weight: only inputs and computed tensors can be named", name);
-    const char **names = OXP_NEW(ctx->scratch, const char *, g->n_values);
-    OXP_NOMEM_IF(ctx, names);
-    size_t n = 0;
-    for (size_t i = 1; i < g->n_values; i++)
-        if (is_computed(g->values[i])) names[n++] = g->values[i]->name;
-    const int near = oxp_nearest_name(name, names, n);
+    const char *const *names = model->names;
+    const int near = oxp_nearest_name(name, names, model->n_names);
     OXP_FAIL_IF(ctx, near >= 0, OXP_EINVAL,
                 "the model has no tensor '%.120s': did you mean '%.120s'?", name, names[near]);
     OXP_FAIL(ctx, OXP_EINVAL,

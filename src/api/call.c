@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define STRING_(x) #x
-#define STRING(x)  STRING_(x)
+#define MAX_OPTIONS ((size_t)4096) /* bytes; a struct_size beyond that was never set */
+#define STRING_(x)  #x
+#define STRING(x)   STRING_(x)
 
 oxp_status oxp_api_begin(oxp_ctx *ctx, const oxp_allocator *hooks, oxp_error *error)
 {
@@ -43,11 +44,22 @@ oxp_status oxp_api_new(oxp_ctx *ctx, size_t size, oxp_arena **arena, void **out)
     return OXP_OK;
 }
 
-oxp_status oxp_api_check_size(oxp_ctx *ctx, const char *what, size_t given, size_t expected)
+oxp_status oxp_api_options(oxp_ctx *ctx, const char *what, const void *given, size_t least,
+                           size_t size, void *out)
 {
-    OXP_FAIL_IF(ctx, given != expected, OXP_EINVAL,
+    size_t n = size;
+    memset(out, 0, size);
+    if (given) memcpy(&n, given, sizeof n);
+    OXP_FAIL_IF(ctx, n < least || n > MAX_OPTIONS, OXP_EINVAL,
                 "%s.struct_size is %zu, expected %zu: initialise the struct with its ..._INIT",
-                what, given, expected);
+                what, n, size);
+    for (size_t i = size; i < n; i++)
+        OXP_FAIL_IF(ctx, ((const unsigned char *)given)[i] != 0, OXP_EINVAL,
+                    "%s sets a field that onnxplain %s does not know: leave it zero, or install "
+                    "the version that "
+                    "the program was built for",
+                    what, oxp_version());
+    if (given) memcpy(out, given, n < size ? n : size);
     return OXP_OK;
 }
 

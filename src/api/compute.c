@@ -61,19 +61,18 @@ static oxp_status run_in(oxp_ctx *ctx, oxp_values *v, const oxp_model *m, const 
 
 static oxp_status run(oxp_ctx *ctx, oxp_values **out, const oxp_model *m, const oxp_array *feeds,
                       size_t n_feeds, const char *const *outputs, size_t n_outputs,
-                      const oxp_run_options *o)
+                      const oxp_run_options *options)
 {
-    static const oxp_run_options defaults = OXP_RUN_OPTIONS_INIT;
+    oxp_run_options o;
     oxp_arena *arena;
     void *made;
-    if (!o) o = &defaults;
     OXP_FAIL_IF(ctx, !out || (n_feeds > 0 && !feeds) || (n_outputs > 0 && !outputs), OXP_EINVAL,
                 "an argument is missing (NULL)");
-    OXP_TRY(oxp_api_check_size(ctx, "oxp_run_options", o->struct_size, sizeof *o));
+    OXP_TRY(OXP_API_OPTIONS(ctx, oxp_run_options, precision, options, &o));
     OXP_TRY(oxp_api_new(ctx, sizeof(oxp_values), &arena, &made));
     oxp_values *v = made;
     v->arena = arena;
-    const oxp_status status = run_in(ctx, v, m, feeds, n_feeds, outputs, n_outputs, o);
+    const oxp_status status = run_in(ctx, v, m, feeds, n_feeds, outputs, n_outputs, &o);
     if (status == OXP_OK)
         *out = v;
     else

@@ -149,16 +149,15 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path ? path : "model";
 }
 
-static oxp_status read_look(oxp_ctx *ctx, const oxp_render_options *o, oxp_look *look)
+static oxp_status read_look(oxp_ctx *ctx, const oxp_render_options *options, oxp_look *look)
 {
-    static const oxp_render_options defaults = OXP_RENDER_OPTIONS_INIT;
-    if (!o) o = &defaults;
-    OXP_TRY(oxp_api_check_size(ctx, "oxp_render_options", o->struct_size, sizeof *o));
-    OXP_FAIL_IF(ctx, !(o->percentile >= 0.0 && o->percentile <= 100.0), OXP_EINVAL,
-                "percentile must be above 0 and at most 100, found %g", o->percentile);
-    OXP_FAIL_IF(ctx, !(o->alpha >= 0.0 && o->alpha <= 1.0), OXP_EINVAL,
-                "alpha must be above 0 and at most 1, found %g", o->alpha);
-    *look = (oxp_look){o->colormap, o->percentile, o->alpha};
+    oxp_render_options o;
+    OXP_TRY(OXP_API_OPTIONS(ctx, oxp_render_options, alpha, options, &o));
+    OXP_FAIL_IF(ctx, !(o.percentile >= 0.0 && o.percentile <= 100.0), OXP_EINVAL,
+                "percentile must be above 0 and at most 100, found %g", o.percentile);
+    OXP_FAIL_IF(ctx, !(o.alpha >= 0.0 && o.alpha <= 1.0), OXP_EINVAL,
+                "alpha must be above 0 and at most 1, found %g", o.alpha);
+    *look = (oxp_look){o.colormap, o.percentile, o.alpha};
     return OXP_OK;
 }
 

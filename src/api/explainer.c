@@ -151,19 +151,18 @@ static oxp_status read_options(oxp_ctx *ctx, oxp_explainer *e, const oxp_explain
 }
 
 static oxp_status make_explainer(oxp_ctx *ctx, oxp_explainer **out, const oxp_model *model,
-                                 const oxp_explain_options *o)
+                                 const oxp_explain_options *options)
 {
-    static const oxp_explain_options defaults = OXP_EXPLAIN_OPTIONS_INIT;
+    oxp_explain_options o;
     oxp_arena *arena;
     void *made;
-    if (!o) o = &defaults;
     OXP_FAIL_IF(ctx, !out, OXP_EINVAL, "there is no place for the explainer (NULL)");
-    OXP_TRY(oxp_api_check_size(ctx, "oxp_explain_options", o->struct_size, sizeof *o));
+    OXP_TRY(OXP_API_OPTIONS(ctx, oxp_explain_options, n_baselines, options, &o));
     OXP_TRY(oxp_api_new(ctx, sizeof(oxp_explainer), &arena, &made));
     oxp_explainer *e = made;
     e->arena = arena;
     e->model = model;
-    const oxp_status status = read_options(ctx, e, o);
+    const oxp_status status = read_options(ctx, e, &o);
     if (status == OXP_OK)
         *out = e;
     else

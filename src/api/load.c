@@ -58,19 +58,18 @@ static oxp_status load_in(oxp_ctx *ctx, oxp_input *in, const oxp_model *model, c
 }
 
 static oxp_status load(oxp_ctx *ctx, oxp_input **out, const oxp_model *model, const source *from,
-                       const oxp_input_options *o)
+                       const oxp_input_options *options)
 {
-    static const oxp_input_options defaults = OXP_INPUT_OPTIONS_INIT;
+    oxp_input_options o;
     oxp_arena *arena;
     void *made;
-    if (!o) o = &defaults;
     OXP_FAIL_IF(ctx, !out || (!from->path && !from->data && !from->pixels), OXP_EINVAL,
                 "no input was given (NULL)");
-    OXP_TRY(oxp_api_check_size(ctx, "oxp_input_options", o->struct_size, sizeof *o));
+    OXP_TRY(OXP_API_OPTIONS(ctx, oxp_input_options, n_shapes, options, &o));
     OXP_TRY(oxp_api_new(ctx, sizeof(oxp_input), &arena, &made));
     oxp_input *in = made;
     in->arena = arena;
-    const oxp_status status = load_in(ctx, in, model, from, o);
+    const oxp_status status = load_in(ctx, in, model, from, &o);
     if (status == OXP_OK)
         *out = in;
     else

@@ -9,6 +9,18 @@
 
 /* ---- opening ---- */
 
+/* Names of what oxp_ask_tensor finds. */
+static oxp_status list_names(oxp_ctx *ctx, oxp_model *m)
+{
+    const oxp_graph *g = m->onnx->graph;
+    const char **names = OXP_NEW(m->arena, const char *, g->n_values + 1);
+    OXP_NOMEM_IF(ctx, names);
+    for (size_t i = 1; i < g->n_values; i++)
+        if (oxp_ask_named(g->values[i])) names[m->n_names++] = g->values[i]->name;
+    m->names = names;
+    return OXP_OK;
+}
+
 static oxp_status make_net(oxp_ctx *ctx, oxp_model *m, const char *external_dir,
                            const oxp_model_options *options)
 {
@@ -17,6 +29,7 @@ static oxp_status make_net(oxp_ctx *ctx, oxp_model *m, const char *external_dir,
     m->net = (oxp_net){.graph = m->onnx->graph,
                        .hooks = oxp_arena_hooks(m->arena),
                        .max_memory = options->max_memory};
+    OXP_TRY(list_names(ctx, m));
     m->net.weights = oxp_weights_new(m->net.hooks);
     OXP_NOMEM_IF(ctx, m->net.weights);
     return oxp_weights_keep(ctx, m->net.weights, m->net.graph);
@@ -119,20 +132,20 @@ static oxp_status open_in(oxp_ctx *ctx, oxp_model *m, const char *path, const vo
 static oxp_status open_any(oxp_model **out, const char *path, const void *data, size_t size,
                            const oxp_model_options *options, oxp_error *error)
 {
-    static const oxp_model_options defaults = OXP_MODEL_OPTIONS_INIT;
-    oxp_ctx ctx;
-    const oxp_model_options *o = options ? options : &defaults;
-    OXP_TRY(oxp_api_begin(&ctx, o->struct_size == sizeof *o ? o->allocator : NULL, error));
+    oxp_ctx ctx = {.error = error, .stage = OXP_STAGE_ARG};
+    oxp_model_options o;
+    OXP_TRY(OXP_API_OPTIONS(&ctx, oxp_model_options, external_dir, options, &o));
+    OXP_TRY(oxp_api_begin(&ctx, o.allocator, error));
     oxp_arena *arena = NULL;
     void *made = NULL;
-    oxp_status status = oxp_api_check_size(&ctx, "oxp_model_options", o->struct_size, sizeof *o);
-    if (status == OXP_OK && (!out || (!path && !data)))
+    oxp_status status = OXP_OK;
+    if (!out || (!path && !data))
         status = oxp_ctx_fail(&ctx, OXP_EINVAL, "no model file was given (NULL)");
     if (status == OXP_OK) status = oxp_api_new(&ctx, sizeof(oxp_model), &arena, &made);
     oxp_model *m = made;
     if (m) {
         m->arena = arena;
-        status = open_in(&ctx, m, path, data, size, o);
+        status = open_in(&ctx, m, path, data, size, &o);
     }
     if (status == OXP_OK)
         *out = m;
@@ -167,9 +180,8 @@ void oxp_model_free(oxp_model *model)
 
 static oxp_array io_array(const oxp_onnx_io *io)
 {
-    const int rank = io->shape.rank < 0 ? 0 : io->shape.rank;
-    oxp_array a = {.name = io->name, .dtype = io->dtype, .rank = rank};
-    for (int i = 0; i < rank; i++) a.dims[i] = io->shape.dim[i];
+    oxp_array a = {.name = io->name, .dtype = io->dtype, .rank = io->shape.rank};
+    for (int i = 0; i < a.rank; i++) a.dims[i] = io->shape.dim[i];
     return a;
 }
 
@@ -193,6 +205,27 @@ oxp_array oxp_model_output(const oxp_model *model, size_t index)
 {
     if (index >= oxp_model_output_count(model)) return (oxp_array){0};
     return io_array(&model->onnx->outputs[index]);
+}
+
+const char *oxp_model_input_axis(const oxp_model *model, size_t index, int axis)
+{
+    if (index >= oxp_model_input_count(model)) return NULL;
+    const oxp_onnx_io *io = &model->onnx->inputs[index];
+    if (axis < 0 || axis >= io->shape.rank || io->shape.dim[axis] != OXP_DIM_UNKNOWN) return NULL;
+    const char *symbol = io->symbols[axis];
+    return symbol && symbol[0] ? symbol : NULL;
+}
+
+/* ---- tensors ---- */
+
+size_t oxp_model_tensor_count(const oxp_model *model)
+{
+    return model ? model->n_names : 0;
+}
+
+const char *oxp_model_tensor(const oxp_model *model, size_t index)
+{
+    return index < oxp_model_tensor_count(model) ? model->names[index] : NULL;
 }
 
 /* ---- class names ---- */
@@ -228,6 +261,44 @@ oxp_status oxp_model_load_labels(oxp_model *model, const char *path, oxp_error *
     return oxp_api_end(&ctx, load_labels(&ctx, model, path));
 }
 
+static oxp_status copy_labels(oxp_ctx *ctx, oxp_arena *arena, const char *const *labels, size_t n,
+                              oxp_labels *out)
+{
+    const char **names = OXP_NEW(arena, const char *, n + 1);
+    OXP_NOMEM_IF(ctx, names);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = labels[i] ? oxp_arena_strdup(arena, labels[i]) : NULL;
+        OXP_FAIL_IF(ctx, labels[i] && !names[i], OXP_ENOMEM, "out of memory");
+    }
+    *out = (oxp_labels){n, names};
+    return OXP_OK;
+}
+
+static oxp_status set_labels(oxp_ctx *ctx, oxp_model *m, const char *const *labels, size_t n)
+{
+    oxp_labels copied;
+    OXP_FAIL_IF(ctx, n > 0 && !labels, OXP_EINVAL, "the labels are missing (NULL)");
+    oxp_arena *arena = oxp_arena_new(ctx->hooks);
+    OXP_NOMEM_IF(ctx, arena);
+    const oxp_status status = copy_labels(ctx, arena, labels, n, &copied);
+    OXP_TRY(replace(&m->label_arena, arena, &m->label_note, status));
+    m->labels = copied;
+    return OXP_OK;
+}
+
+oxp_status oxp_model_set_labels(oxp_model *model, const char *const *labels, size_t n,
+                                oxp_error *error)
+{
+    oxp_ctx ctx;
+    OXP_TRY(oxp_api_begin_model(&ctx, model, error));
+    return oxp_api_end(&ctx, set_labels(&ctx, model, labels, n));
+}
+
+size_t oxp_model_label_count(const oxp_model *model)
+{
+    return model ? model->labels.count : 0;
+}
+
 const char *oxp_model_label(const oxp_model *model, int64_t index)
 {
     return model ? oxp_labels_get(&model->labels, index) : NULL;
@@ -253,6 +324,15 @@ oxp_status oxp_model_load_vocabulary(oxp_model *model, const char *path, oxp_err
     oxp_ctx ctx;
     OXP_TRY(oxp_api_begin_model(&ctx, model, error));
     return oxp_api_end(&ctx, load_words(&ctx, model, path));
+}
+
+const char *oxp_model_word(const oxp_model *model, int64_t id, int *starts)
+{
+    if (starts) *starts = 0;
+    if (!model || id < 0 || (uint64_t)id >= model->words.count || !model->words.piece[id])
+        return NULL;
+    if (starts) *starts = model->words.starts[id];
+    return model->words.piece[id];
 }
 
 /* ---- identity ---- */

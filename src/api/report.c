@@ -28,6 +28,11 @@ oxp_map oxp_result_map(const oxp_result *result, size_t index)
                      .reduction = a->reduction};
 }
 
+int oxp_result_map_is_signed(const oxp_result *result, size_t index)
+{
+    return index < of(result)->n_maps && of(result)->maps[index].is_signed;
+}
+
 size_t oxp_result_batch(const oxp_result *result)
 {
     return of(result)->n_items;
@@ -71,14 +76,27 @@ oxp_checks oxp_result_checks(const oxp_result *result, size_t item)
                         .completeness_gap = i->gap};
 }
 
+/* What the model could not read beside it is noted in every result. */
+static size_t model_notes(const oxp_result *r, const char *notes[2])
+{
+    size_t n = 0;
+    if (r && r->model->label_note) notes[n++] = r->model->label_note;
+    if (r && r->model->word_note) notes[n++] = r->model->word_note;
+    return n;
+}
+
 size_t oxp_result_note_count(const oxp_result *result)
 {
-    return of(result)->n_notes;
+    const char *notes[2];
+    return of(result)->n_notes + model_notes(result, notes);
 }
 
 const char *oxp_result_note(const oxp_result *result, size_t index)
 {
-    return index < of(result)->n_notes ? of(result)->notes[index] : NULL;
+    const char *notes[2];
+    const size_t own = of(result)->n_notes, n = model_notes(result, notes);
+    if (index < own) return of(result)->notes[index];
+    return index - own < n ? notes[index - own] : NULL;
 }
 
 const char *oxp_result_method(const oxp_result *result)
@@ -89,6 +107,36 @@ const char *oxp_result_method(const oxp_result *result)
 const char *oxp_result_space(const oxp_result *result)
 {
     return of(result)->space;
+}
+
+const char *oxp_result_tensor(const oxp_result *result)
+{
+    return of(result)->target_tensor;
+}
+
+const char *oxp_result_layer(const oxp_result *result)
+{
+    return of(result)->layer;
+}
+
+size_t oxp_result_param_count(const oxp_result *result)
+{
+    return of(result)->n_params;
+}
+
+const char *oxp_result_param(const oxp_result *result, size_t index)
+{
+    return index < of(result)->n_params ? of(result)->params[index] : NULL;
+}
+
+uint64_t oxp_result_passes(const oxp_result *result)
+{
+    return of(result)->passes;
+}
+
+double oxp_result_seconds(const oxp_result *result)
+{
+    return of(result)->seconds;
 }
 
 void oxp_result_free(oxp_result *result)
@@ -292,9 +340,7 @@ static void put_notes(oxp_json *j, const oxp_result *r)
 {
     oxp_json_key(j, "notes");
     oxp_json_begin_array(j);
-    for (size_t i = 0; i < of(r)->n_notes; i++) oxp_json_string(j, of(r)->notes[i]);
-    if (r->model->label_note) oxp_json_string(j, r->model->label_note);
-    if (r->model->word_note) oxp_json_string(j, r->model->word_note);
+    for (size_t i = 0; i < oxp_result_note_count(r); i++) oxp_json_string(j, oxp_result_note(r, i));
     oxp_json_end_array(j);
 }
 

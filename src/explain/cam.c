@@ -213,6 +213,7 @@ static const oxp_param_info refine_params[] = {
 const oxp_method oxp_method_grad_cam = {
     .info =
         {.name = "grad-cam",
+         .is_main = 1,
          .title = "Grad-CAM",
          .param_count = OXP_COUNT(cam_params),
          .needs_layer = 1,
@@ -234,6 +235,7 @@ const oxp_method oxp_method_grad_cam = {
 
 const oxp_method oxp_method_grad_cam_pp = {
     .info = {.name = "grad-cam++",
+             .is_main = 1,
              .title = "Grad-CAM++",
              .param_count = OXP_COUNT(plus_params),
              .needs_layer = 1,

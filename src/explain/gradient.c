@@ -65,6 +65,7 @@ static const oxp_param_info contrast_params[] = {
 
 const oxp_method oxp_method_saliency = {
     .info = {.name = "saliency",
+             .is_main = 1,
              .title = "Saliency",
              .param_count = OXP_COUNT(magnitude_params),
              .sentence = "Which input values change the score most when nudged.",
@@ -81,6 +82,7 @@ const oxp_method oxp_method_saliency = {
 
 const oxp_method oxp_method_input_x_gradient = {
     .info = {.name = "input-x-gradient",
+             .is_main = 1,
              .title = "Input x gradient",
              .param_count = OXP_COUNT(signed_params),
              .is_signed = 1,
@@ -101,6 +103,7 @@ const oxp_method oxp_method_input_x_gradient = {
 
 const oxp_method oxp_method_contrastive_gradient = {
     .info = {.name = "contrastive-gradient",
+             .is_main = 1,
              .title = "Contrastive gradient",
              .param_count = OXP_COUNT(contrast_params),
              .is_contrastive = 1,
@@ -120,6 +123,7 @@ const oxp_method oxp_method_contrastive_gradient = {
 
 const oxp_method oxp_method_contrastive_input_x_gradient = {
     .info = {.name = "contrastive-input-x-gradient",
+             .is_main = 1,
              .title = "Contrastive input x gradient",
              .param_count = OXP_COUNT(signed_params),
              .is_contrastive = 1,

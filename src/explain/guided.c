@@ -148,6 +148,7 @@ static const oxp_param_info params[] = {
 
 const oxp_method oxp_method_guided_backprop = {
     .info = {.name = "guided-backprop",
+             .is_main = 1,
              .title = "Guided backprop",
              .param_count = OXP_COUNT(params),
              .sentence = "The gradient through active units that help the score only: sharp, but "
@@ -166,6 +167,7 @@ const oxp_method oxp_method_guided_backprop = {
 
 const oxp_method oxp_method_deconvnet = {
     .info = {.name = "deconvnet",
+             .is_main = 1,
              .title = "Deconvnet",
              .param_count = OXP_COUNT(params),
              .sentence = "The gradient with rectified backward signals: shows what pattern would "

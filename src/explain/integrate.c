@@ -67,6 +67,7 @@ static const oxp_param_info params[] = {
 
 const oxp_method oxp_method_integrated_gradients = {
     .info = {.name = "integrated-gradients",
+             .is_main = 1,
              .title = "Integrated gradients",
              .param_count = OXP_COUNT(params),
              .is_signed = 1,

@@ -294,6 +294,7 @@ static const oxp_param_info lrp_params[] = {
 
 const oxp_method oxp_method_lrp = {
     .info = {.name = "lrp",
+             .is_main = 1,
              .title = "LRP",
              .param_count = OXP_COUNT(lrp_params),
              .is_signed = 1,

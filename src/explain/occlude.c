@@ -194,6 +194,7 @@ static const oxp_param_info params[] = {
 const oxp_method oxp_method_occlusion = {
     .info =
         {.name = "occlusion",
+         .is_main = 1,
          .title = "Occlusion",
          .param_count = OXP_COUNT(params),
          .is_signed = 1,

@@ -171,6 +171,7 @@ static const oxp_param_info moment_params[] = {
 
 const oxp_method oxp_method_smoothgrad = {
     .info = {.name = "smoothgrad",
+             .is_main = 1,
              .title = "SmoothGrad",
              .param_count = OXP_COUNT(mean_params),
              .sentence = "The gradient with its fine noise averaged away.",
