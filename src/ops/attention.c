@@ -254,12 +254,8 @@ static oxp_val added(oxp_build *b, oxp_val x, oxp_val y)
 /* 0, 1, 2 ... n - 1 as a column or a row. */
 static oxp_val count_to(oxp_build *b, int64_t n, bool column)
 {
-    int64_t *cells = OXP_NEW(b->ctx->scratch, int64_t, (size_t)n + 1);
-    if (!cells) b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-    if (b->status != OXP_OK) return OXP_NO_VAL;
-    for (int64_t i = 0; i < n; i++) cells[i] = i;
     const oxp_shape line = {.rank = 2, .dim = {column ? n : 1, column ? 1 : n}};
-    return oxp_b_reshape(b, oxp_b_ints(b, cells, (size_t)n), &line);
+    return oxp_b_reshape(b, oxp_b_count(b, n), &line);
 }
 
 /* Causal order, windows and lengths. */

@@ -254,6 +254,18 @@ oxp_val oxp_b_ints(oxp_build *b, const int64_t *v, size_t n)
     return new_const(b, OXP_I64, OXP_I64, &shape, v);
 }
 
+oxp_val oxp_b_count(oxp_build *b, int64_t n)
+{
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    int64_t *cells = OXP_NEW(b->ctx->scratch, int64_t, (size_t)n + 1);
+    if (!cells) {
+        b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
+        return OXP_NO_VAL;
+    }
+    for (int64_t i = 0; i < n; i++) cells[i] = i;
+    return oxp_b_ints(b, cells, (size_t)n);
+}
+
 /* ---- elementwise ---- */
 
 /* True when v is a constant whose elements all equal `number`. */

@@ -39,6 +39,7 @@ oxp_val oxp_b_scalar(oxp_build *b, double value); /* float () */
 /* float, any shape: scalar expanded */
 oxp_val oxp_b_full(oxp_build *b, const oxp_shape *shape, double value);
 oxp_val oxp_b_ints(oxp_build *b, const int64_t *v, size_t n); /* int64 (n) */
+oxp_val oxp_b_count(oxp_build *b, int64_t n);                 /* 0, 1 ... n - 1, int64 (n) */
 oxp_val oxp_b_const(oxp_build *b, oxp_dtype dtype, const oxp_tensor *t);
 
 /* Elementwise, broadcasting as ONNX does. */

@@ -378,14 +378,8 @@ static oxp_val before(oxp_build *b, oxp_val limit, int64_t first, const geometry
 {
     const int64_t all = g->p + g->l;
     const oxp_shape per_item = {.rank = 4, .dim = {g->b, 1, 1, 1}};
-    oxp_val index = OXP_NO_VAL;
-    int64_t *t = OXP_NEW(b->ctx->scratch, int64_t, all);
-    if (!t && b->status == OXP_OK) b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-    if (b->status != OXP_OK) return OXP_NO_VAL;
-    for (int64_t i = 0; i < all; i++) t[i] = i;
-    index = oxp_b_ints(b, t, (size_t)all);
     limit = oxp_b_reshape(b, oxp_b_slice(b, limit, 0, first, first + g->b), &per_item);
-    return oxp_b_greater(b, limit, index);
+    return oxp_b_greater(b, limit, oxp_b_count(b, all));
 }
 
 /* What the mask adds to the scores: 0 or the filter */
@@ -552,14 +546,7 @@ static oxp_status ref_rotary(const oxp_call *call)
 static oxp_val rotary_rows(oxp_build *b, const oxp_node *node, const rotary *r, oxp_val table)
 {
     oxp_val at = node->in[1];
-    if (r->offset) {
-        int64_t *t = OXP_NEW(b->ctx->scratch, int64_t, r->s + 1);
-        if (!t && b->status == OXP_OK)
-            b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-        if (b->status != OXP_OK) return OXP_NO_VAL;
-        for (int64_t i = 0; i < r->s; i++) t[i] = i;
-        at = oxp_b_add(b, at, oxp_b_ints(b, t, (size_t)r->s));
-    }
+    if (r->offset) at = oxp_b_add(b, at, oxp_b_count(b, r->s));
     const oxp_attr axis = OXP_INT("axis", 0);
     const oxp_val rows = oxp_emit(b, &oxp_op_Gather, (const oxp_val[]){table, at}, 2, &axis, 1);
     const int64_t items = r->offset ? 1 : r->b;

@@ -186,11 +186,8 @@ static oxp_status expand_gather_grad(oxp_build *b, const oxp_node *node, oxp_val
     gathering g;
     OXP_TRY(read_gather(b->ctx, node, &x, &is, &g));
     const int64_t n = oxp_shape_elements(&is);
-    int64_t *cells = OXP_NEW(b->ctx->scratch, int64_t, g.dim);
-    OXP_NOMEM_IF(b->ctx, cells);
-    for (int64_t i = 0; i < g.dim; i++) cells[i] = i;
-    const oxp_val rows = oxp_b_reshape(b, oxp_b_ints(b, cells, (size_t)g.dim),
-                                       &(oxp_shape){.rank = 2, .dim = {g.dim, 1}});
+    const oxp_val rows =
+        oxp_b_reshape(b, oxp_b_count(b, g.dim), &(oxp_shape){.rank = 2, .dim = {g.dim, 1}});
     const oxp_val index = oxp_b_reshape(b, node->in[1], &(oxp_shape){.rank = 2, .dim = {1, n}});
     const oxp_val shifted = oxp_b_add(b, index, oxp_b_ints(b, &g.dim, 1));
     const oxp_val below = oxp_b_greater(b, oxp_b_ints(b, (const int64_t[]){0}, 1), index);

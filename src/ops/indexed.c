@@ -411,13 +411,9 @@ static oxp_val with_batch(oxp_build *b, const oxp_node *node, oxp_val index)
     if (batch_dims == 0) return index;
     s.dim[s.rank - 1] = 1;
     for (int a = 0; a < (int)batch_dims; a++) {
-        int64_t *cells = OXP_NEW(b->ctx->scratch, int64_t, (size_t)s.dim[a] + 1);
-        if (!cells) b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-        if (b->status != OXP_OK) return OXP_NO_VAL;
-        for (int64_t i = 0; i < s.dim[a]; i++) cells[i] = i;
         oxp_shape along = {.rank = s.rank};
         for (int k = 0; k < s.rank; k++) along.dim[k] = k == a ? s.dim[a] : 1;
-        const oxp_val iota = oxp_b_reshape(b, oxp_b_ints(b, cells, (size_t)s.dim[a]), &along);
+        const oxp_val iota = oxp_b_reshape(b, oxp_b_count(b, s.dim[a]), &along);
         parts[a] = oxp_b_expand(b, iota, &s);
     }
     parts[batch_dims] = index;

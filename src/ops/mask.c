@@ -66,15 +66,9 @@ static oxp_status one_hot_ref(const oxp_call *call)
 /* 0, 1, ... n - 1 along the axis of a tensor of the given rank */
 static oxp_val cells_along(oxp_build *b, int axis, int rank, int64_t n)
 {
-    int64_t *cells = OXP_NEW(b->ctx->scratch, int64_t, n + 1);
-    if (!cells) {
-        b->status = oxp_ctx_fail(b->ctx, OXP_ENOMEM, "out of memory");
-        return OXP_NO_VAL;
-    }
-    for (int64_t i = 0; i < n; i++) cells[i] = i;
     oxp_shape s = {.rank = rank};
     for (int a = 0; a < rank; a++) s.dim[a] = a == axis ? n : 1;
-    return oxp_b_reshape(b, oxp_b_ints(b, cells, (size_t)n), &s);
+    return oxp_b_reshape(b, oxp_b_count(b, n), &s);
 }
 
 static oxp_status one_hot_expand(oxp_build *b, const oxp_node *node, oxp_val *out)

@@ -3,7 +3,8 @@
  *
  *   X[k] = sum over t of x[t] e^(-2 pi i k t / n)       (inverse: e^+, divided by n)
  *
- * with re and im along the last axis; a real signal has only re there. Both transforms are linear: the
+ * with re and im along the last axis; a real signal has only re there. onesided: of a real signal the
+ * second half of X mirrors the first, so it is left out, and put back by the inverse. Both transforms are linear: the
  * fast executor multiplies by the matrix of cosines and sines (STFT: a convolution with it), which costs
  * n^2 instead of n log n and keeps their adjoints ordinary. */
 #include "base/checked.h"
@@ -16,7 +17,8 @@
 
 typedef struct transform {
     int64_t n, terms, bins; /* period, numbers that enter, results */
-    int64_t parts;          /* of the input: 1 real, 2 complex */
+    int64_t parts, results; /* of an entry of the input and of the result: 1 real, 2 complex */
+    bool mirrored;          /* the input is the first half of a spectrum */
     double sign, scale;
 } transform;
 
@@ -24,8 +26,9 @@ typedef struct transform {
 static double coefficient(const transform *f, int64_t k, int64_t t, int part, int to)
 {
     const double angle = f->sign * 2 * PI * (double)(k * t % f->n) / (double)f->n;
-    if (part == to) return f->scale * cos(angle);
-    return f->scale * (to == 1 ? sin(angle) : -sin(angle));
+    const double scale = f->mirrored && t > 0 && 2 * t != f->n ? 2 * f->scale : f->scale;
+    if (part == to) return scale * cos(angle);
+    return scale * (to == 1 ? sin(angle) : -sin(angle));
 }
 
 /* A constant of the given shape to be filled; NULL after a failure. */
@@ -58,18 +61,22 @@ static oxp_status read_dft(oxp_ctx *ctx, const oxp_node *node, const oxp_shape *
                      OXP_EINVAL, "has input %s, expected a last axis of 1 (real) or 2 (complex)",
                      oxp_shape_text(x, text));
     OXP_TRY(oxp_norm_axis(ctx, oxp_attr_int(node, "axis", -2), x->rank, axis));
-    const int64_t size = x->dim[*axis], n = oxp_attr_int(node, "dft_length", size);
+    const int64_t size = x->dim[*axis], whole = one && inverse ? 2 * (size - 1) : size;
+    const int64_t n = oxp_attr_int(node, "dft_length", whole);
     OXP_NODE_FAIL_IF(ctx, node, *axis == x->rank - 1 || n < 1 || n > INT32_MAX, OXP_EINVAL,
                      "transforms axis %d over %lld numbers", *axis, (long long)n);
-    OXP_NODE_FAIL_IF(ctx, node, one && (inverse || x->dim[x->rank - 1] == 2), OXP_EUNSUPPORTED,
-                     "is onesided, but %s", inverse ? "inverse" : "not real");
-    *f = (transform){.n = n, .terms = size < n ? size : n, .parts = x->dim[x->rank - 1]};
-    f->bins = one ? n / 2 + 1 : n;
+    OXP_NODE_FAIL_IF(ctx, node, one && !inverse && x->dim[x->rank - 1] == 2, OXP_EUNSUPPORTED,
+                     "is onesided, but %s", "not real");
+    *f = (transform){.n = n, .parts = x->dim[x->rank - 1], .mirrored = one && inverse};
+    const int64_t most = f->mirrored ? n / 2 + 1 : n;
+    f->terms = size < most ? size : most;
+    f->bins = one && !inverse ? n / 2 + 1 : n;
+    f->results = f->mirrored ? 1 : 2;
     f->sign = inverse ? 1 : -1;
     f->scale = inverse ? 1 / (double)n : 1;
     *y = *x;
     y->dim[*axis] = f->bins;
-    y->dim[x->rank - 1] = 2;
+    y->dim[x->rank - 1] = f->results;
     return OXP_OK;
 }
 
@@ -107,7 +114,7 @@ static oxp_status ref_dft(const oxp_call *call)
     return OXP_OK;
 }
 
-/* The axis moved before the last one, both joined: (..., terms parts) times (terms parts, bins 2). */
+/* The axis moved before the last one, both joined: (..., terms parts) times (terms parts, bins results). */
 static oxp_status expand_dft(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     transform f;
@@ -119,14 +126,14 @@ static oxp_status expand_dft(oxp_build *b, const oxp_node *node, oxp_val *out)
     for (int a = 0; a < y.rank; a++)
         there[a] = a < axis || a == last ? a : a == last - 1 ? axis : a + 1;
     for (int a = 0; a < y.rank; a++) back[there[a]] = a;
-    const oxp_shape m = {.rank = 2, .dim = {f.terms * f.parts, f.bins * 2}};
+    const oxp_shape m = {.rank = 2, .dim = {f.terms * f.parts, f.bins * f.results}};
     oxp_tensor *matrix = new_matrix(b, &m);
     if (!matrix) return b->status;
     double *to = (double *)(uintptr_t)matrix->data;
     for (int64_t t = 0; t < f.terms; t++)
         for (int part = 0; part < f.parts; part++)
-            for (int64_t k = 0; k < 2 * f.bins; k++)
-                *to++ = coefficient(&f, k / 2, t, part, (int)(k % 2));
+            for (int64_t k = 0; k < f.bins * f.results; k++)
+                *to++ = coefficient(&f, k / f.results, t, part, (int)(k % f.results));
     const oxp_val cut = oxp_b_slice(b, node->in[0], axis, 0, f.terms);
     const oxp_val moved = oxp_b_transpose(b, cut, there);
     if (b->status != OXP_OK) return b->status;
@@ -134,7 +141,7 @@ static oxp_status expand_dft(oxp_build *b, const oxp_node *node, oxp_val *out)
     joined.rank--;
     joined.dim[last - 1] = f.terms * f.parts;
     split.dim[last - 1] = f.bins;
-    split.dim[last] = 2;
+    split.dim[last] = f.results;
     const oxp_val rows = oxp_b_reshape(b, moved, &joined);
     const oxp_val spectrum = oxp_b_matmul(b, rows, oxp_b_const(b, OXP_F32, matrix));
     out[0] = oxp_b_transpose(b, oxp_b_reshape(b, spectrum, &split), back);

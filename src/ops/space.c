@@ -27,8 +27,8 @@ static oxp_status read_movement(oxp_ctx *ctx, const oxp_node *node, const oxp_sh
     const int64_t n = x->dim[0], c = x->dim[1], h = x->dim[2], w = x->dim[3];
     OXP_NODE_FAIL_IF(ctx, node, deep ? h % s != 0 || w % s != 0 : c % (s * s) != 0, OXP_EINVAL,
                      "cannot divide %s into blocks of %lld", oxp_shape_text(x, text), (long long)s);
-    static const int64_t deepened[] = {0, 3, 5, 1, 2, 4}, rows[] = {0, 3, 4, 1, 5, 2},
-                         crd[] = {0, 1, 4, 2, 5, 3};
+    static const int64_t deepened[] = {0, 3, 5, 1, 2, 4}, deepened_crd[] = {0, 1, 3, 5, 2, 4},
+                         rows[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3};
     *m = (movement){.split.rank = 6, .y.rank = 4};
     if (deep) {
         m->split = oxp_shape_of(6, (const int64_t[]){n, c, h / s, s, w / s, s});
@@ -39,7 +39,8 @@ static oxp_status read_movement(oxp_ctx *ctx, const oxp_node *node, const oxp_sh
                            : oxp_shape_of(6, (const int64_t[]){n, s, s, left, h, w});
         m->y = oxp_shape_of(4, (const int64_t[]){n, left, h * s, w * s});
     }
-    memcpy(m->perm, deep ? deepened : columns ? crd : rows, 6 * sizeof(int64_t));
+    const int64_t *perm = deep ? (columns ? deepened_crd : deepened) : columns ? crd : rows;
+    memcpy(m->perm, perm, 6 * sizeof(int64_t));
     return OXP_OK;
 }
 
@@ -168,20 +169,19 @@ static oxp_status expand_centre(oxp_build *b, const oxp_node *node, oxp_val *out
 
 /* clang-format off */
 #define END {NULL, OXP_ATTR_INT, NULL}
-static const oxp_attr_spec depth_attrs[] = {
+static const oxp_attr_spec block_attrs[] = {
     {"blocksize", OXP_ATTR_INT, NULL}, {"mode", OXP_ATTR_STRING, "DCR,CRD"}, END};
-static const oxp_attr_spec space_attrs[] = {{"blocksize", OXP_ATTR_INT, NULL}, END};
 static const oxp_attr_spec centre_attrs[] = {
     {"shape", OXP_ATTR_INTS, NULL}, {"axes", OXP_ATTR_INTS, NULL}, END};
 static const oxp_const_in centre_in[] = {{1, "shape", OXP_ATTR_INTS}, {0, NULL, OXP_ATTR_INT}};
 
 const oxp_op oxp_op_DepthToSpace = {
     .name = "DepthToSpace", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_SHAPE_ONLY | OXP_OP_COMPOSITE, .attrs = depth_attrs, .infer = infer_movement,
+    .flags = OXP_OP_SHAPE_ONLY | OXP_OP_COMPOSITE, .attrs = block_attrs, .infer = infer_movement,
     .grad = grad_movement, .ref = ref_movement, .expand = expand_movement};
 const oxp_op oxp_op_SpaceToDepth = {
     .name = "SpaceToDepth", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .since = 1,
-    .flags = OXP_OP_SHAPE_ONLY | OXP_OP_COMPOSITE, .attrs = space_attrs, .infer = infer_movement,
+    .flags = OXP_OP_SHAPE_ONLY | OXP_OP_COMPOSITE, .attrs = block_attrs, .infer = infer_movement,
     .grad = grad_movement, .ref = ref_movement, .expand = expand_movement};
 const oxp_op oxp_op_CenterCropPad = {
     .name = "CenterCropPad", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .since = 18,
