@@ -1,5 +1,5 @@
-/* control.c - If, Loop and Scan: what a file may say about them. unroll.c puts their branches and bodies
- * in their place, so there is nothing else to know. */
+/* control.c - If, Loop, Scan and FlexAttention: what a file may say about them. unroll.c puts their graphs in
+ * their place, so there is nothing else to know. */
 #include "ops/infer.h"
 
 static oxp_status infer_none(oxp_infer *inf)
@@ -27,4 +27,11 @@ static const oxp_attr_spec scan_attrs[] = { /* batched: opset 8, which calls the
 CONTROL(If, 1, 1, if_attrs);
 CONTROL(Loop, 0, 1, loop_attrs);
 CONTROL(Scan, 0, 8, scan_attrs);
+
+static const oxp_attr_spec flex_attrs[] = { /* of ai.onnx.preview */
+    {"score_mod", OXP_ATTR_GRAPH, NULL}, {"prob_mod", OXP_ATTR_GRAPH, NULL}, {"scale", OXP_ATTR_FLOAT, NULL},
+    {"softmax_precision", OXP_ATTR_INT, "1,10,11,16"}, CAPTURES};
+const oxp_op oxp_op_preview_FlexAttention = {
+    .name = "ai.onnx.preview::FlexAttention", .min_in = 3, .max_in = OXP_VARIADIC, .min_out = 1, .max_out = 1,
+    .since = 1, .flags = OXP_OP_CONTROL | OXP_OP_NO_FOLD, .attrs = flex_attrs, .infer = infer_none};
 /* clang-format on */

@@ -44,7 +44,7 @@ oxp_status oxp_pin_results(oxp_specialiser *s, const oxp_node *node, const oxp_v
 oxp_status oxp_rebatch(oxp_specialiser *s, const oxp_node *node, oxp_val *in, size_t n_in,
                        oxp_attr *attrs, size_t n_attrs);
 
-/* unroll.c: If, Loop and Scan. [node->n_out] values and their types in ONNX; OXP_NO_VAL: not needed. */
+/* unroll.c: operators with graphs (OXP_OP_CONTROL). [node->n_out] values and their types in ONNX; OXP_NO_VAL: not needed. */
 oxp_status oxp_unroll(oxp_specialiser *s, const oxp_node *node, oxp_val *outs, oxp_dtype *types);
 
 #endif

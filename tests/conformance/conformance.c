@@ -4,8 +4,8 @@
  *
  * Prints what passed, what was refused by operator, and what failed. --refused names the list of
  * tests that do not pass yet, one a line, with the reason: only those may be refused or fail, so a
- * test that once passed cannot break unseen. --update takes those that pass now off the list (it
- * never adds any, unless there is no list yet). --third runs every third test; --only those
+ * test that once passed cannot break unseen. --update takes those that pass now off the list, and
+ * where all were run those that are no more (it never adds any, unless there is no list yet). --third runs every third test; --only those
  * whose name has WORD in it, and prints each with its reason. Exit status: 1 when a test failed
  * that may not, 77 when there is no data, 2 for usage. */
 #include "conformance/conformance.h"
@@ -23,7 +23,9 @@ typedef struct options {
 } options;
 
 typedef struct refused_list {
-    oxp_strmap names; /* test name -> 1 */
+    oxp_strmap names;   /* test name -> 1 */
+    const char **lines; /* of the file, but comments */
+    size_t n, cap;
     bool exists;
 } refused_list;
 
@@ -40,9 +42,16 @@ static oxp_status read_refused(oxp_ctx *ctx, const char *path, refused_list *out
         char *next = line + strcspn(line, "\n");
         const bool last = *next == '\0';
         *next = '\0';
-        line[strcspn(line, " \t")] = '\0';
-        if (line[0] != '\0' && line[0] != '#')
-            OXP_FAIL_IF(ctx, !oxp_strmap_put(&out->names, line, 1), OXP_ENOMEM, "out of memory");
+        const char *name = oxp_arena_strndup(ctx->scratch, line, strcspn(line, " \t"));
+        OXP_NOMEM_IF(ctx, name);
+        if (name[0] != '\0' && name[0] != '#') {
+            OXP_FAIL_IF(ctx,
+                        !oxp_strmap_put(&out->names, name, 1) ||
+                            !oxp_arena_grow(ctx->scratch, &out->lines, out->n, &out->cap,
+                                            sizeof *out->lines),
+                        OXP_ENOMEM, "out of memory");
+            out->lines[out->n++] = line;
+        }
         line = last ? next : next + 1;
     }
     return OXP_OK;
@@ -157,19 +166,38 @@ static oxp_status print_summary(oxp_ctx *ctx, const suite *s, const refused_list
     return OXP_OK;
 }
 
-static oxp_status update_refused(oxp_ctx *ctx, const suite *s, const refused_list *list,
+static void print_refused(oxp_ctx *ctx, const test_case *t, oxp_strbuf *out)
+{
+    oxp_strbuf_printf(out, "%s  %s\n", t->name,
+                      t->verdict == FAILED ? "failed" : short_reason(ctx->scratch, t->why));
+}
+
+/* Lines of tests that were not run stay; `all`: every test was. */
+static oxp_status update_refused(oxp_ctx *ctx, const suite *s, const refused_list *list, bool all,
                                  const char *path)
 {
     oxp_strbuf text;
+    oxp_strmap ran; /* test name -> index */
     oxp_strbuf_init(&text, ctx->scratch);
+    oxp_strmap_init(&ran, ctx->scratch);
     oxp_strbuf_printf(&text,
                       "# Tests of ONNX that do not pass yet; `conformance --update` takes off "
                       "those that do.\n");
     for (size_t i = 0; i < s->n; i++) {
-        const test_case *t = &s->tests[i];
-        if (is_bad(t) && (!list->exists || oxp_strmap_get(&list->names, t->name, NULL)))
-            oxp_strbuf_printf(&text, "%s  %s\n", t->name,
-                              t->verdict == FAILED ? "failed" : short_reason(ctx->scratch, t->why));
+        OXP_FAIL_IF(ctx, !oxp_strmap_put(&ran, s->tests[i].name, (uint32_t)i), OXP_ENOMEM,
+                    "out of memory");
+        if (is_bad(&s->tests[i]) && !list->exists) print_refused(ctx, &s->tests[i], &text);
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        const size_t length = strcspn(list->lines[i], " \t");
+        const char *name = oxp_arena_strndup(ctx->scratch, list->lines[i], length);
+        uint32_t at;
+        OXP_NOMEM_IF(ctx, name);
+        if (!oxp_strmap_get(&ran, name, &at)) {
+            if (!all) oxp_strbuf_printf(&text, "%s\n", list->lines[i]);
+        } else if (is_bad(&s->tests[at])) {
+            print_refused(ctx, &s->tests[at], &text);
+        }
     }
     const char *str = oxp_strbuf_str(&text);
     OXP_NOMEM_IF(ctx, str);
@@ -218,7 +246,8 @@ static oxp_status run(oxp_ctx *ctx, const options *o, int *exit_status)
     OXP_TRY(read_refused(ctx, o->refused, &list));
     OXP_TRY(run_all(ctx, o, &s));
     if (!o->only || s.n > 1) OXP_TRY(print_summary(ctx, &s, &list, &n_broken));
-    if (o->update && o->refused) OXP_TRY(update_refused(ctx, &s, &list, o->refused));
+    if (o->update && o->refused)
+        OXP_TRY(update_refused(ctx, &s, &list, !o->only && !o->third, o->refused));
     if (o->docs) OXP_TRY(report_operators(ctx, &s, o->docs));
     *exit_status = o->refused ? n_broken > 0 : 0;
     return OXP_OK;

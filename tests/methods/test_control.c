@@ -1,8 +1,9 @@
-/* test_control.c - If, Loop and Scan, and shapes that follow from data: gradients worked out by hand, and
+/* test_control.c - If, Loop, Scan and FlexAttention, and shapes that follow from data: gradients worked out by hand, and
  * that another input which decides otherwise compiles again. */
 #include "net.h"
 
 #include "unit/onnx/pb.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,14 +70,19 @@ static void add_sum(pb *g, const char *of)
     pb_add_node(g, pb_node("Reshape", "total,flat", "y", ""));
 }
 
-static test_net *open_net(const pb *g)
+static test_net *open_at(const pb *g, int64_t opset)
 {
     static pb model; /* the weights are views into it */
     oxp_error error;
-    model = pb_model(g, 13);
+    model = pb_model(g, opset);
     test_net *t = test_net_bytes(model.data, model.n, &error);
     if (!t) fail_msg("%s", error.message);
     return t;
+}
+
+static test_net *open_net(const pb *g)
+{
+    return open_at(g, 13);
 }
 
 static void refuse(const pb *g, oxp_status status, const char *what)
@@ -95,15 +101,20 @@ typedef struct asked {
     oxp_session *s;
 } asked;
 
-static asked ask(const pb *g, bool fused)
+static asked ask_net(test_net *t, bool fused)
 {
-    asked a = {.t = open_net(g)};
+    asked a = {.t = t};
     const oxp_settings set = {.method = oxp_methods_find("saliency"),
                               .space = OXP_SPACE_OUTPUT,
                               .double_precision = !fused,
                               .top_k = 1};
     assert_int_equal(oxp_session_new(&a.t->ctx, &a.t->net, &set, &a.s), OXP_OK);
     return a;
+}
+
+static asked ask(const pb *g, bool fused)
+{
+    return ask_net(open_net(g), fused);
 }
 
 static void expect(asked *a, int64_t n, const double *x, const double *extra, const double *want)
@@ -251,6 +262,109 @@ static void a_scan_has_directions(void **state)
     done(&a);
 }
 
+/* Opset 8: two items of 2 and 1 cells of 3, from their ends: state = 2 state + cell, a series of states that ends
+ * in zeros. y = sum(series weights); ONNX Runtime makes the same series. */
+static pb items_of_lengths(const int64_t *lengths, size_t n)
+{
+    pb g = net_graph("6"), body = part("s:1,c:1", "s_out:1,e:1");
+    const float start[] = {0, 0}, weights[] = {1, 10, 100, 1000, 10000, 100000};
+    const int64_t apart[] = {2, 3}, flat[] = {1, 1}, back = 1;
+    pb_add_init(&g, number("start", FLOAT, "2", start, sizeof start));
+    pb_add_init(&g, number("weights", FLOAT, "23", weights, sizeof weights));
+    pb_add_init(&g, number("apart", INT64, "2", apart, sizeof apart));
+    pb_add_init(&g, number("flat", INT64, "2", flat, sizeof flat));
+    pb_add_init(&g, number("lengths", INT64, n == 2 ? "2" : "1", lengths, n * sizeof *lengths));
+    pb_add_init(&body, float_number("two", 2));
+    pb_add_node(&body, pb_node("Mul", "s,two", "double", ""));
+    pb_add_node(&body, pb_node("Add", "double,c", "s_out", ""));
+    pb_add_node(&body, pb_node("Identity", "s_out", "e", ""));
+    pb_add_node(&g, pb_node("Reshape", "x,apart", "cells", ""));
+    pb scan = pb_node("Scan", "lengths,start,cells", "last,series", "scan");
+    scan = pb_node_with(scan, pb_attr_graph("body", &body));
+    scan = pb_node_with(scan, pb_attr_int("num_scan_inputs", 1));
+    pb_add_node(&g, pb_node_with(scan, pb_attr_ints("directions", &back, 1)));
+    pb_add_node(&g, pb_node("Mul", "series,weights", "weighted", ""));
+    pb_add_node(&g, pb_node("ReduceSum", "weighted", "total", ""));
+    pb_add_node(&g, pb_node("Reshape", "total,flat", "y", ""));
+    return g;
+}
+
+static void items_have_lengths(void **state)
+{
+    OXP_UNUSED(state);
+    const pb g = items_of_lengths((const int64_t[]){2, 1}, 2);
+    const pb none = items_of_lengths((const int64_t[]){0, 3}, 2);
+    for (int fused = 0; fused < 2; fused++) {
+        asked a = ask_net(open_at(&g, 8), fused); /* x1, 2 x1 + x0, 0; x3, 0, 0 */
+        expect(&a, 6, VALUES(1, 2, 3, 4, 5, 6), NULL, VALUES(10, 21, 0, 1000, 0, 0));
+        done(&a);
+        a = ask_net(open_at(&none, 8), fused); /* none; x5, 2 x5 + x4, 4 x5 + 2 x4 + x3 */
+        expect(&a, 6, VALUES(1, 2, 3, 4, 5, 6), NULL, VALUES(0, 0, 0, 100000, 210000, 421000));
+        done(&a);
+    }
+    const struct {
+        int64_t length[2];
+        size_t n;
+        const char *message;
+    } wrong[] = {{{4, 1}, 2, "scans 4 of 3 cells"},
+                 {{-1, 1}, 2, "scans -1 of 3 cells"},
+                 {{1}, 1, "takes 2 as its lengths, found 1"}};
+    for (size_t i = 0; i < OXP_COUNT(wrong); i++) {
+        const pb h = items_of_lengths(wrong[i].length, wrong[i].n);
+        test_net *t = open_at(&h, 8);
+        const oxp_tensor x = test_array(t, 2, (const int64_t[]){1, 6}, VALUES(1, 2, 3, 4, 5, 6));
+        test_explain_fails(t, &(test_ask){.method = "saliency"}, &x, 1, OXP_EINVAL);
+        if (!strstr(t->error.message, wrong[i].message)) fail_msg("%s", t->error.message);
+        test_net_close(t);
+    }
+}
+
+/* One query q = x0 of keys 1 and 2, values x1 and x2. Scores are doubled, which reads a tensor from around, and
+ * weights tripled: y = 3 ((1 - p) x1 + p x2), p = sigmoid(2 q). `widen` adds cells to the scores. */
+static pb flex_graph(bool widen)
+{
+    pb g = net_graph("3"), scores = part("s:1", "t:1"), weights = part("p:1", "r:1");
+    const float keys[] = {1, 2}, row[] = {2, 2, 2};
+    const int64_t sizes[] = {1, 2}, q[] = {1, 1, 1, 1}, v[] = {1, 1, 2, 1}, flat[] = {1, 1};
+    pb_add_init(&g, number("k", FLOAT, "1121", keys, sizeof keys));
+    pb_add_init(&g, number("sizes", INT64, "2", sizes, sizeof sizes));
+    pb_add_init(&g, number("q_shape", INT64, "4", q, sizeof q));
+    pb_add_init(&g, number("v_shape", INT64, "4", v, sizeof v));
+    pb_add_init(&g, number("flat", INT64, "2", flat, sizeof flat));
+    pb_add_init(&g, widen ? number("two", FLOAT, "31", row, sizeof row) : float_number("two", 2));
+    pb_add_init(&weights, float_number("three", 3));
+    pb_add_node(&scores, pb_node("Mul", "s,two", "t", ""));
+    pb_add_node(&weights, pb_node("Mul", "p,three", "r", ""));
+    pb_add_node(&g,
+                pb_node_with(pb_node("Split", "x,sizes", "x0,x12", ""), pb_attr_int("axis", 1)));
+    pb_add_node(&g, pb_node("Reshape", "x0,q_shape", "q", ""));
+    pb_add_node(&g, pb_node("Reshape", "x12,v_shape", "v", ""));
+    pb flex = pb_node("FlexAttention", "q,k,v", "o", "flex");
+    pb_text(&flex, 7, "ai.onnx.preview");
+    flex = pb_node_with(flex, pb_attr_graph("score_mod", &scores));
+    pb_add_node(&g, pb_node_with(flex, pb_attr_graph("prob_mod", &weights)));
+    pb_add_node(&g, pb_node("Reshape", "o,flat", "y", ""));
+    return g;
+}
+
+static void scores_pass_through_graphs(void **state)
+{
+    OXP_UNUSED(state);
+    const pb g = flex_graph(false), wide = flex_graph(true);
+    const double q = 0.5 * log(3); /* p = 3/4 */
+    for (int fused = 0; fused < 2; fused++) {
+        asked a = ask(&g, fused);
+        expect(&a, 3, VALUES(q, 1, 2), NULL, VALUES(1.125, 0.75, 2.25));
+        done(&a);
+    }
+    test_net *t = open_net(&wide);
+    const oxp_tensor x = test_array(t, 2, (const int64_t[]){1, 3}, VALUES(1, 2, 3));
+    test_explain_fails(t, &(test_ask){.method = "saliency"}, &x, 1, OXP_EINVAL);
+    if (!strstr(t->error.message, "score_mod that makes (1,1,3,2)"))
+        fail_msg("%s", t->error.message);
+    test_net_close(t);
+}
+
 /* sum of the positive cells, by NonZero and GatherND: where they are is pinned, not what they are. */
 static void positions_follow_the_data(void **state)
 {
@@ -326,6 +440,8 @@ int main(void)
         cmocka_unit_test(a_condition_is_computed),
         cmocka_unit_test(branches_nest),
         cmocka_unit_test(a_scan_has_directions),
+        cmocka_unit_test(items_have_lengths),
+        cmocka_unit_test(scores_pass_through_graphs),
         cmocka_unit_test(positions_follow_the_data),
         cmocka_unit_test(what_cannot_run_is_refused),
         cmocka_unit_test(depth_is_limited),
