@@ -41,8 +41,9 @@ parity: all ## compare with other software (installed beside) and write docs/par
 	@tools/parity
 	@tools/conformance_newest
 
-docs: all ## write what is generated: docs/methods.md, the README's table of methods
+docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md
 	@tests/cli/readme.pl methods build/onnxplain README.md --update
+	@tools/api_docs.pl
 
 zoo: all ## 155 architectures against ONNX Runtime and torch in double (installed beside); writes docs/zoo.md
 	@tools/zoo
@@ -60,8 +61,9 @@ lint: ## the house rules and the formatting, changing nothing
 	@tools/check_layers.sh && tools/check_calls.sh && tools/check_headers.sh && tools/check_sizes.sh
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format --dry-run --Werror
 
-install: all ## install under PREFIX (default /usr/local)
+install: all ## install under PREFIX (default /usr/local); DESTDIR for packages
 	@cmake --install build --prefix $(PREFIX)
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 clean: ## remove all build folders
 	@rm -rf build build-*

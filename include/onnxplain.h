@@ -7,11 +7,11 @@
  *  - Status: functions that can fail return OXP_OK or a negative oxp_status; on failure `*out` is untouched and the error,
  *    if given, is filled. Any may return OXP_EINVAL (an argument that cannot be meant, such as NULL), OXP_ENOMEM and
  *    OXP_EINTERNAL; "Errors" names what else is to be expected.
- *  - Accessors cannot fail: with NULL for the object, or an index out of range, they give 0, NULL or a struct of zeros.
+ *  - Accessors cannot fail: with NULL for the object, or an index out of range, they give 0, NULL, NaN or a struct of those.
  *  - Ownership: what comes through `oxp_x **out` belongs to the caller and is released with oxp_x_free (NULL is fine).
  *    Pointers and arrays returned by value are borrowed and live as long as the object they came from. Whatever is handed
- *    in (arrays, strings, options) is read or copied during the call only.
- *  - A model must outlive all that is made from it. A result may outlive its explainer, inputs their use.
+ *    in (arrays, strings, options) is read or copied during the call only, unless its comment says otherwise.
+ *  - A model must outlive its explainers and results. A result may outlive its explainer and inputs.
  *  - Threads: a model is immutable once its labels and words are set, and may then be shared by threads. Every other object
  *    is used by one thread at a time. There is no global state.
  *  - Arrays are dense, row-major, native-endian. Strings are UTF-8 and end with a zero.
@@ -92,7 +92,7 @@ OXP_API const char *oxp_stage_name(oxp_stage stage);
 
 /* ---- hooks: stable ----------------------------------------------------------------------------------------------- */
 
-/* alloc must return 64-byte aligned memory or NULL. Used for everything the library itself allocates for a model and all that is
+/* `alloc` must return 64-byte aligned memory or NULL. Used for everything the library itself allocates for a model and all that is
  * made from it; by every thread that uses the model, at once if they run at once. `user` must outlive the model. */
 typedef struct oxp_allocator {
     void *(*alloc)(size_t bytes, void *user);
@@ -101,10 +101,10 @@ typedef struct oxp_allocator {
 } oxp_allocator;
 
 /* What the library did, for developers. Called on the thread that called the library, at once from threads that share a model.
- * topic: "import", "compile", "dispatch" (kernels chosen), "profile" (milliseconds per step), "media"; one line without newline,
+ * `topic`: "import", "compile", "dispatch" (kernels chosen), "profile" (milliseconds per step), "media"; one line without newline,
  * valid during the call. Topics and wording are not part of the API. */
 typedef void (*oxp_log_fn)(const char *topic, const char *line, void *user);
-/* done of total units of `what`, the name of a method. Called on the thread that called the library, between passes; return non-zero
+/* `done` of `total` units of work of the method `what`. Called on the thread that called the library, between passes; return non-zero
  * to cancel (OXP_ECANCELLED). */
 typedef int (*oxp_progress_fn)(const char *what, uint64_t done, uint64_t total, void *user);
 
@@ -229,7 +229,7 @@ typedef struct oxp_method_info {
 } oxp_method_info;
 
 typedef struct oxp_method_family {
-    const char *name; /* docs/methods/NAME.md pins its definitions, with numbers */
+    const char *name; /* its file in docs/methods pins its definitions, with numbers */
     const char *title, *sentence;
 } oxp_method_family;
 
@@ -306,8 +306,8 @@ typedef struct oxp_result oxp_result;
  * for an integer input are refused). The first axis is the batch, of any length where the model allows it: each item has its own
  * explanation, and no influence on another's. target, contrast: as in the options; NULL: those of the options. Several threads want
  * an explainer each; the packed weights, most of the memory, belong to the model and are shared.
- * Errors: OXP_EINVAL (shape, class, numbers that are not finite, or the method does not apply to this model), OXP_EUNSUPPORTED (there
- * is no gradient), OXP_ELIMIT (memory), OXP_ECANCELLED; the explainer stays usable. */
+ * Errors: OXP_EINVAL (shape, class, numbers that are not finite, a layer that the method cannot use), OXP_EUNSUPPORTED (the method does
+ * not apply to this model), OXP_ELIMIT (memory), OXP_ECANCELLED; the explainer stays usable. */
 OXP_API oxp_status oxp_explain(oxp_result **out, oxp_explainer *explainer, const oxp_array *inputs, size_t n_inputs,
                                const char *target, const char *contrast, oxp_error *error);
 
