@@ -277,7 +277,7 @@ static oxp_status sheet_in(oxp_ctx *ctx, oxp_blob *blob, const oxp_result *const
     OXP_TRY(make_subject(ctx, results[0]->model, input, item, &panels[0].attribution, &subject));
     const oxp_result *r = results[0];
     const oxp_item *it = &r->explanation->items[item];
-    sheet.title = base_name(input ? input->path : r->model->path);
+    sheet.title = base_name(input && input->path ? input->path : r->model->path);
     sheet.caption = oxp_arena_printf(ctx->scratch, "%s, score: %s. %s", base_name(r->model->path),
                                      r->explanation->space, input ? input->media.description : "");
     OXP_NOMEM_IF(ctx, sheet.caption);

@@ -1,0 +1,157 @@
+"""Compiled methods, kept for the next call of the same kind; progress and Ctrl-C on the way."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from . import _abi
+from ._errors import Cancelled
+from ._inputs import Given
+from ._library import Handle, call, lib, raise_error
+
+Progress = Callable[[str, int, int], object]
+
+
+class Watch:
+    """What one call of an explainer reports: passed on to the caller; asks the library to stop when the
+    callback raised or returned False, or Ctrl-C was pressed."""
+
+    __slots__ = ("error", "interrupt", "progress")
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.error: BaseException | None = None
+        self.interrupt: tuple[int, Any] | None = None
+
+    def report(self, what: bytes, done: int, total: int, _: object) -> int:
+        if self.interrupt is not None:
+            return 1
+        if self.progress is None:
+            return 0
+        try:
+            return int(self.progress(what.decode(), done, total) is False)
+        except BaseException as error:  # raised again when the library has returned
+            self.error = error
+            return 1
+
+    def note(self, number: int, frame: Any) -> None:
+        self.interrupt = (number, frame)
+
+
+class _Signals:
+    """Python's handler of SIGINT waits until the library has returned: an exception that it raised in the
+    middle of a callback from C would be lost."""
+
+    __slots__ = ("previous", "watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.previous: Any = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        previous = signal.getsignal(signal.SIGINT)
+        if not callable(previous):
+            return
+        try:
+            signal.signal(signal.SIGINT, self.watch.note)
+        except ValueError:  # not the main interpreter: signals do not come here
+            return
+        self.previous = previous
+
+    def __exit__(self, *_: object) -> None:
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+
+    def deliver(self) -> None:
+        if self.watch.interrupt is not None:
+            self.previous(*self.watch.interrupt)
+
+
+class Explainer:
+    """An oxp_explainer: used by one thread at a time."""
+
+    __slots__ = ("_callback", "_handle", "_model", "_watch")
+
+    def __init__(self, model: Handle, options: _abi.oxp_explain_options) -> None:
+        self._model, self._watch = model, Watch()
+        self._callback = options.progress = _abi.oxp_progress_fn(self._watch.report)
+        with model as pointer:
+            self._handle = Handle.make(
+                "explainer", "oxp_explainer_new", pointer, ctypes.byref(options), parents=(model,)
+            )
+
+    def explain(
+        self, given: Given, target: bytes | None, contrast: bytes | None, progress: Progress | None
+    ) -> Handle:
+        watch, error, out = self._watch, _abi.oxp_error(), ctypes.c_void_p()
+        watch.progress, watch.error, watch.interrupt = progress, None, None
+        signals = _Signals(watch)
+        with signals:
+            status = lib.oxp_explain(
+                ctypes.byref(out),
+                self._handle.pointer,
+                given.arrays,
+                given.count,
+                target,
+                contrast,
+                ctypes.byref(error),
+            )
+        result = Handle(out, "result", self._model) if status == _abi.Status.OK else None
+        raised, watch.error, watch.progress = watch.error, None, None
+        signals.deliver()
+        if raised is not None and not isinstance(raised, Cancelled):
+            raise raised
+        if result is None:
+            raise_error(error)
+        return result
+
+    def cost(self, given: Given) -> _abi.oxp_estimate:
+        out = _abi.oxp_estimate()
+        call("oxp_explainer_cost", ctypes.byref(out), self._handle.pointer, given.arrays, given.count)
+        return out
+
+    def release(self) -> None:
+        self._handle.release()
+
+
+class Pool:
+    """Idle explainers by what they were compiled for; the least recently used go first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._lock, self._open = limit, threading.Lock(), True
+        self._idle: OrderedDict[int, tuple[Hashable, Explainer]] = OrderedDict()
+
+    def take(self, key: Hashable) -> Explainer | None:
+        with self._lock:
+            for number, (of, explainer) in reversed(self._idle.items()):
+                if of == key:
+                    del self._idle[number]
+                    return explainer
+        return None
+
+    def give(self, key: Hashable, explainer: Explainer) -> None:
+        gone = explainer
+        with self._lock:
+            if self._open and self._limit > 0:
+                self._idle[id(explainer)] = (key, explainer)
+                if len(self._idle) <= self._limit:
+                    return
+                gone = self._idle.popitem(last=False)[1][1]
+        gone.release()
+
+    def clear(self, close: bool = False) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, OrderedDict()
+            self._open = self._open and not close
+        for _, explainer in idle.values():
+            explainer.release()
+
+    def __len__(self) -> int:
+        return len(self._idle)

@@ -1,0 +1,243 @@
+"""Models: opened once, shared by threads, asked any number of times."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from . import _abi
+from ._errors import InvalidArgument
+from ._explain import Estimate, Explains
+from ._explainers import Explainer, Pool
+from ._inputs import Given, Input, Inputs, Loading, Preprocess, Reader, Shapes
+from ._library import NAMES, Handle, call, encode, encode_path, lib, strings, text_of, view
+from ._question import Names, Question, Target, compile_question, listed, target_text
+from ._result import Result
+
+
+class TensorInfo(NamedTuple):
+    """An input or output of a model."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]  #: None: left open
+
+
+def _info(array: _abi.oxp_array) -> TensorInfo:
+    dims = tuple(None if d < 0 else int(d) for d in array.dims[: array.rank])
+    return TensorInfo(array.name.decode(), NAMES.get(array.dtype, _abi.Dtype(array.dtype).name.lower()), dims)
+
+
+class Model(Explains):
+    """An ONNX model. Labels and preprocessing are read from beside the file.
+
+    source: a path, the bytes of a model, or an onnx.ModelProto. labels: a file with one class name per line
+    or a config.json, or a list of names. vocabulary: a vocab.txt or tokenizer.json, for pictures of models
+    that take token ids. max_memory: bytes that one run may use. external_dir: where a model given as bytes
+    has its external data. log: called with (topic, line). cache: how many compiled methods are kept for
+    later calls."""
+
+    __slots__ = ("_handle", "_log", "_pool", "_reader", "inputs", "outputs")
+
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        vocabulary: str | os.PathLike[str] | None = None,
+        max_memory: int | None = None,
+        external_dir: str | os.PathLike[str] | None = None,
+        log: Callable[[str, str], object] | None = None,
+        cache: int = 16,
+    ) -> None:
+        o = _abi.oxp_model_options(
+            struct_size=ctypes.sizeof(_abi.oxp_model_options), max_memory=max_memory or 0
+        )
+        o.external_dir = None if external_dir is None else encode_path(external_dir)
+        if log is not None:
+            o.log = _abi.oxp_log_fn(lambda topic, line, _: log(topic.decode(), line.decode(errors="replace")))
+        if hasattr(source, "SerializeToString"):
+            source = source.SerializeToString()
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            data = bytes(source)
+            arguments: tuple[Any, ...] = ("oxp_model_open_memory", data, len(data), ctypes.byref(o))
+            self._handle = Handle.make("model", *arguments, keep=(data, o))
+        else:
+            self._handle = Handle.make(
+                "model", "oxp_model_open", encode_path(source), ctypes.byref(o), keep=o
+            )
+        pointer = self._handle.pointer
+        self._pool = Pool(cache)
+        self.inputs = [
+            _info(lib.oxp_model_input(pointer, i)) for i in range(lib.oxp_model_input_count(pointer))
+        ]
+        self.outputs = [
+            _info(lib.oxp_model_output(pointer, i)) for i in range(lib.oxp_model_output_count(pointer))
+        ]
+        self._reader = Reader(
+            self._handle, [i.name for i in self.inputs], [len(i.shape) for i in self.inputs]
+        )
+        if labels is not None:
+            self._load_labels(labels)
+        if vocabulary is not None:
+            call("oxp_model_load_vocabulary", pointer, encode_path(vocabulary))
+
+    def _load_labels(self, labels: str | os.PathLike[str] | Sequence[str]) -> None:
+        if isinstance(labels, (str, os.PathLike)):
+            call("oxp_model_load_labels", self._handle.pointer, encode_path(labels))
+            return
+        if any("\n" in name for name in labels):
+            raise InvalidArgument("a class name must not hold a line break")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+            file.write("".join(f"{name}\n" for name in labels))
+            file.flush()
+            self._load_labels(file.name)
+
+    # ---- what it is ----
+
+    def label(self, index: int) -> str | None:
+        """The name of a class; None: not known."""
+        with self._handle as pointer:
+            text = lib.oxp_model_label(pointer, index)
+            return None if text is None else str(text.decode(errors="replace"))
+
+    def inspect(self, view: str = "summary", *, shapes: Shapes | None = None) -> str:
+        """Text about the model: "summary", "ops", "layers", "ir" or "plan"."""
+        texts = strings(f"{name}={','.join(map(str, dims))}" for name, dims in (shapes or {}).items())
+        with self._handle as pointer:
+            return text_of("oxp_inspect", pointer, encode(view), texts, len(texts))
+
+    def __repr__(self) -> str:
+        def shown(tensors: list[TensorInfo]) -> str:
+            return ", ".join(
+                f"{t.name} {t.dtype}{['?' if d is None else d for d in t.shape]}" for t in tensors
+            )
+
+        if not self._handle.is_open:
+            return "<onnxplain.Model, closed>"
+        return f"<onnxplain.Model {shown(self.inputs)} -> {shown(self.outputs)}>".replace("'", "")
+
+    # ---- inputs ----
+
+    def load(
+        self,
+        picture: Any,
+        *,
+        input: str | None = None,
+        preprocess: Preprocess | None = None,
+        layout: str | None = None,
+        shapes: Shapes | None = None,
+    ) -> Input:
+        """A picture (path, bytes, Pillow image, uint8 pixels) or .npy file made ready for the model; for
+        use as an input, or to see what was done."""
+        self._check_open()
+        index = 0 if input is None else self._reader.place(input)
+        return self._reader.load(picture, index, Loading(preprocess, layout, shapes))
+
+    def _check_open(self) -> None:
+        if not self._handle.is_open:
+            raise InvalidArgument("the model is closed")
+
+    def _read(self, inputs: Inputs, loading: Loading) -> Given:
+        self._check_open()
+        return self._reader.read(inputs, loading)
+
+    # ---- questions ----
+
+    def _explainer(self, question: Question, given: Given) -> tuple[Any, Explainer]:
+        compiled = compile_question(question, self._reader, given)
+        return compiled.key, self._pool.take(compiled.key) or Explainer(self._handle, compiled.options)
+
+    def _ask(self, inputs: Inputs, question: Question) -> Result:
+        given = self._read(inputs, question.loading)
+        target, contrast = target_text(question.target), target_text(question.contrast)
+        key, explainer = self._explainer(question, given)
+        try:
+            handle = explainer.explain(given, target, contrast, question.progress)
+        finally:
+            self._pool.give(key, explainer)
+        return Result(handle, self._handle, self._reader, given)
+
+    def _estimate(self, inputs: Inputs, question: Question) -> Estimate:
+        given = self._read(inputs, question.loading)
+        key, explainer = self._explainer(question, given)
+        try:
+            cost = explainer.cost(given)
+        finally:
+            self._pool.give(key, explainer)
+        return Estimate(*(getattr(cost, field) for field in Estimate._fields))
+
+    def gradient(
+        self,
+        inputs: Inputs,
+        /,
+        target: Target | None = None,
+        *,
+        wrt: Names | None = None,
+        space: str = "output",
+        **options: Any,
+    ) -> dict[str, NDArray[Any]]:
+        """Raw derivatives of the target by every tensor of `wrt` (default: the inputs), by name. `space`:
+        what is differentiated: the model's "output" (default), the "logit" or "prob" behind a class."""
+        question = Question.of("saliency", {**options, "target": target, "wrt": wrt, "space": space})
+        return self._ask(inputs, question).attributions
+
+    def run(
+        self,
+        inputs: Inputs = None,
+        /,
+        outputs: Names | None = None,
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        precision: str | None = None,
+        threads: int | None = None,
+        preprocess: Preprocess | None = None,
+        layout: str | None = None,
+        shapes: Shapes | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Any cut forward: tensors named in `outputs` (default: the model's), by name, from the inputs and
+        from `feeds`, which replace tensors inside."""
+        self._check_open()
+        names = listed(outputs)
+        given = self._reader.read(
+            {} if inputs is None else inputs, Loading(preprocess, layout, shapes), feeds or {}
+        )
+        o = _abi.oxp_run_options(struct_size=ctypes.sizeof(_abi.oxp_run_options), threads=threads or 0)
+        o.precision = None if precision is None else encode(precision)
+        wanted = strings(names)
+        with self._handle as pointer:
+            values = Handle.make(
+                "values", "oxp_run", pointer, given.arrays, given.count, wanted, len(names), ctypes.byref(o),
+                parents=(self._handle,),
+            )  # fmt: skip
+        found = [lib.oxp_values_get(values.pointer, i) for i in range(lib.oxp_values_count(values.pointer))]
+        return {v.name.decode(): view(v, values) for v in found}
+
+    # ---- end ----
+
+    def clear_cache(self) -> None:
+        """Frees what was compiled for earlier calls."""
+        self._pool.clear()
+
+    def close(self) -> None:
+        """Ends the model; results stay as they are, and its memory goes with the last of them."""
+        self._pool.clear(close=True)
+        self._handle.release()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_pool"):
+            self._pool.clear(close=True)
