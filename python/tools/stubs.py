@@ -2,8 +2,8 @@
 
     PYTHONPATH=FOLDER_OF_THE_PACKAGE python stubs.py --out _explain.pyi
 
-One signature per method, with its parameters, their types, defaults and sentences; so a parameter that a method
-does not have is an error before anything runs.
+One signature per method, with its parameters, their types, defaults and sentences; so a parameter that a
+method does not have is an error before anything runs.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from onnxplain import _abi, _explain, _question
 
 BASELINE = "Baseline"
 NUMBERS = "str | float | Sequence[float]"
-HEADER = '''"""Model.explain and what takes the same options. Made from the library's tables by python/tools/stubs.py."""
+HEADER = '''"""Model.explain and what takes the same options. Made from the library's tables by tools/stubs.py."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
@@ -27,7 +27,7 @@ from ._inputs import Inputs, Preprocess, Shapes
 from ._question import Names, Question, Target
 from ._result import Comparison, Prediction, Result
 
-#: numbers or words that the library knows; black, grey, white; an array, a picture, or a dict of them by tensor
+#: numbers or words of the library's; black, grey, white; an array, a picture, or a dict of them by tensor
 Baseline = Any
 '''
 
