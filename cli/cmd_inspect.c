@@ -28,17 +28,18 @@ static int print_summary(const cli *c)
 static int run(const cli *c)
 {
     subject s = {0};
-    const bool views[] = {c->ops, c->list_layers, c->ir, c->plan};
-    static const char *const names[] = {"ops", "layers", "ir", "plan"};
+    const bool views[] = {c->ops, c->list_layers, c->ir, c->plan, c->json};
+    static const char *const names[] = {"ops", "layers", "ir", "plan", "json"};
     const bool table = c->ops && c->args.n == 0; /* the operators that the library knows */
-    const bool summary = !c->ops && !c->list_layers && !c->ir && !c->plan;
+    bool summary = true;
+    for (int i = 0; i < 5; i++) summary = summary && !views[i];
     if (c->args.n > 1)
         return fail(EXIT_USAGE, "inspect takes one MODEL, found %zu words", c->args.n);
     if (c->args.n == 0 && !table)
         return fail(EXIT_USAGE, "inspect needs a MODEL; see onnxplain inspect --help");
     if (summary) return print_summary(c);
     int status = table ? EXIT_DONE : open_model(c, &s);
-    for (int i = 0; status == EXIT_DONE && i < 4; i++)
+    for (int i = 0; status == EXIT_DONE && i < 5; i++)
         if (views[i]) status = print_view(c, &s, names[i]);
     close_subject(&s);
     return status;
@@ -47,7 +48,7 @@ static int run(const cli *c)
 const command command_inspect = {
     .name = "inspect",
     .sentence = "what a model holds: inputs, operators, layers, the compiled graph",
-    .options = "--ops --layers --ir --plan --shape --max-memory --quiet",
+    .options = "--ops --layers --ir --plan --json --shape --max-memory --quiet",
     .run = run,
     .help = "usage: onnxplain inspect MODEL [options]\n"
             "       onnxplain inspect --ops\n\n"
@@ -60,6 +61,8 @@ const command command_inspect = {
             "  --layers           tensors that layer methods can use, the automatic choice first\n"
             "  --ir               the graph of a saliency map after all passes\n"
             "  --plan             its steps: kernels, shapes, workspace\n"
+            "  --json             inputs, outputs, score, gradients, layers and attention, for "
+            "programs\n"
             "  --shape NAME=DIMS  sizes of symbolic axes (default: 1 for the batch)\n\n"
             "examples:\n"
             "  onnxplain inspect models/efficientnet-lite0.onnx\n"

@@ -161,7 +161,7 @@ OXP_API oxp_array oxp_model_output(const oxp_model *model, size_t index);
 OXP_API const char *oxp_model_input_axis(const oxp_model *model, size_t index, int axis);
 
 /* Every tensor that can be named (fed, asked for, attributed to, a target): inputs and computed tensors, in the order of the graph.
- * Their shapes depend on those of the inputs: oxp_run, or the view "layers" of oxp_inspect. */
+ * Their shapes depend on those of the inputs: the view "json" of oxp_inspect tells those of layers, oxp_run any. */
 OXP_API size_t oxp_model_tensor_count(const oxp_model *model);
 OXP_API const char *oxp_model_tensor(const oxp_model *model, size_t index);
 
@@ -184,8 +184,8 @@ typedef struct oxp_text oxp_text; /* a string that the caller owns */
 OXP_API const char *oxp_text_str(const oxp_text *text);
 OXP_API void oxp_text_free(oxp_text *text);
 
-/* Text for people; its wording may change. view: "summary", "ops" (operators used), "layers" (what layer methods can use, one a line:
- * name, shape; the automatic choice first), "ir" and "plan" (a saliency map's graph and steps). shapes: "name=1,3,224,224" for inputs
+/* view: "json" (inputs, outputs, score, gradients, layers for layer methods with the automatic choice first, attention maps), and for
+ * people, in wording that may change: "summary", "ops" (operators used), "layers", "ir" and "plan" (a saliency map's graph and steps). shapes: "name=1,3,224,224" for inputs
  * with symbolic dims; a symbolic first axis is 1 unless it is given. With model NULL only "ops": the table of supported operators.
  * Errors: OXP_EINVAL (no such view, a shape is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
 OXP_API oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view, const char *const *shapes,

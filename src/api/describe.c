@@ -110,10 +110,12 @@ static oxp_status write_view(oxp_ctx *ctx, const oxp_model *m, const char *view,
     OXP_FAIL_IF(ctx, !m, OXP_EINVAL, "the view '%.60s' needs a model", view);
     if (strcmp(view, "ops") == 0) return list_used(ctx, m->net.graph, sb);
     if (strcmp(view, "summary") == 0) return oxp_api_summary(ctx, m, shapes, n_shapes, sb);
-    const bool plan = strcmp(view, "plan") == 0, layers = strcmp(view, "layers") == 0;
-    OXP_FAIL_IF(ctx, !plan && !layers && strcmp(view, "ir") != 0, OXP_EINVAL,
-                "view must be summary, ops, layers, ir or plan, found '%.60s'", view);
+    const bool plan = strcmp(view, "plan") == 0, layers = strcmp(view, "layers") == 0,
+               json = strcmp(view, "json") == 0;
+    OXP_FAIL_IF(ctx, !plan && !layers && !json && strcmp(view, "ir") != 0, OXP_EINVAL,
+                "view must be summary, json, ops, layers, ir or plan, found '%.60s'", view);
     OXP_TRY(oxp_api_blank_inputs(ctx, m, shapes, n_shapes, &inputs));
+    if (json) return oxp_api_facts(ctx, m, inputs, sb);
     return layers ? list_layers(ctx, m, inputs, sb) : print_session(ctx, m, inputs, plan, sb);
 }
 

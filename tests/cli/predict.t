@@ -26,6 +26,12 @@ gradient     by x (1,3)
 gradient     by unused (1,2): none, the score does not depend on it
 $ onnxplain inspect $S/tests/data/toy/opset_leaky__where.onnx | grep stops
 stops at     1 Greater ('Greater_positive')
+$ onnxplain inspect $S/models/efficientnet-lite0.onnx --json | grep -A 1 '"layers"\|"score"'
+  "score": {
+    "tensor": "logits",
+--
+  "layers": [
+    {
 $ onnxplain inspect $S/models/efficientnet-lite0.onnx --layers | grep -c auto
 1
 $ onnxplain inspect --ops | head -1

@@ -4,6 +4,7 @@
  */
 #include "onnxplain.h"
 #include "support/support.h"
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,61 @@ static void test_axes_and_unknown_ranks(void **state)
     assert_int_equal(oxp_model_output(model, 0).rank, -1);
     assert_int_equal(oxp_model_input(model, 0).rank, 2);
     oxp_model_free(model);
+}
+
+static json_t *inspect(const char *path)
+{
+    oxp_model *model = open_file(path);
+    oxp_text *text = NULL;
+    oxp_error error = {0};
+    if (oxp_inspect(&text, model, "json", NULL, 0, &error) != OXP_OK) fail_msg("%s", error.message);
+    json_error_t why;
+    json_t *found = json_loads(oxp_text_str(text), 0, &why);
+    if (!found) fail_msg("%s", why.text);
+    oxp_text_free(text);
+    oxp_model_free(model);
+    return found;
+}
+
+/* The first tensor of a list, and its shape as JSON. */
+static void assert_tensor(const json_t *entry, const char *name, const char *shape)
+{
+    char *dims = json_dumps(json_object_get(entry, "shape"), JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *key = json_object_get(entry, "name") ? "name" : "tensor";
+    assert_string_equal(json_string_value(json_object_get(entry, key)), name);
+    assert_string_equal(dims, shape);
+    free(dims);
+}
+
+static void test_what_can_be_explained_as_json(void **state)
+{
+    (void)state;
+    json_t *j = inspect(TOY("oracle_conv_batch.onnx"));
+    assert_tensor(json_array_get(json_object_get(j, "inputs"), 0), "x", "[\"N\",1,4,4]");
+    assert_tensor(json_array_get(json_object_get(j, "outputs"), 0), "out", "[\"N\",4]");
+    const json_t *score = json_object_get(j, "score");
+    assert_tensor(score, "out", "[1,4]");
+    assert_int_equal(json_integer_value(json_object_get(score, "classes")), 4);
+    assert_string_equal(json_string_value(json_object_get(score, "space")), "output");
+    assert_tensor(json_array_get(json_object_get(j, "gradients"), 0), "x", "[1,1,4,4]");
+    const json_t *layers = json_object_get(j, "layers");
+    assert_true(json_array_size(layers) > 0);
+    /* the automatic choice comes first */
+    oxp_model *model = open_file(TOY("oracle_conv.onnx"));
+    oxp_result *r = explain(model, "grad-cam", NULL, NULL);
+    const json_t *first = json_object_get(json_array_get(layers, 0), "tensor");
+    assert_string_equal(json_string_value(first), oxp_result_layer(r));
+    oxp_result_free(r);
+    oxp_model_free(model);
+    json_decref(j);
+    j = inspect(TOY("table_linear__tensor.onnx")); /* no shape, no name */
+    assert_true(
+        json_is_null(json_object_get(json_array_get(json_object_get(j, "outputs"), 0), "shape")));
+    assert_true(json_is_null(json_object_get(json_object_get(j, "score"), "tensor")));
+    json_decref(j);
+    j = inspect(SAMPLE("vit_tiny_fashion_mnist.onnx"));
+    assert_true(json_array_size(json_object_get(j, "attention")) > 0);
+    json_decref(j);
 }
 
 static void test_labels_are_copied(void **state)
@@ -280,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_options_of_other_versions),
         cmocka_unit_test(test_tensors_that_can_be_named),
         cmocka_unit_test(test_axes_and_unknown_ranks),
+        cmocka_unit_test(test_what_can_be_explained_as_json),
         cmocka_unit_test(test_labels_are_copied),
         cmocka_unit_test(test_words_of_ids),
         cmocka_unit_test(test_a_result_says_what_its_json_says),
