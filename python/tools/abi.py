@@ -3,7 +3,7 @@
     python abi.py --cc cc --header include/onnxplain.h --out _abi.py
 
 Struct layouts, enumerations and signatures are never typed a second time: what this finds in the header is
-all that the package knows of the library. tests/test_abi.py holds sizes and offsets against the compiler's own.
+all that the package knows of the library. tests/test_abi.py holds sizes and offsets against the compiler's.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from onnxplain import _abi, _explain, _question
 
 BASELINE = "Baseline"
 NUMBERS = "str | float | Sequence[float]"
-HEADER = '''"""Model.explain and what takes the same options. Made from the library's tables by tools/stubs.py."""
+HEADER = '''"""Model.explain and what takes the same options. Made by tools/stubs.py from the library."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
@@ -107,7 +107,7 @@ def lines():
     yield from plain("predict", "inputs: Inputs, /, top_k: int = 3, *,", "list[Prediction]", ("top_k",), None)
     many = 'method: MethodName | Sequence[str] = "saliency", *, batch: int = 1,'
     yield from plain("explain_many", f"inputs: Iterable[Inputs], /, {many}", "Iterator[Result]")
-    yield from plain("compare", "inputs: Inputs, /, method: Sequence[str], *,", "Comparison")
+    yield from plain("compare", "inputs: Inputs, /, method: Sequence[str] | None = None, *,", "Comparison")
     yield from plain("estimate", 'inputs: Inputs, /, method: MethodName | str = "saliency", *,', "Estimate")
     yield "\ndef join(items: list[Any]) -> Any: ..."
 

@@ -86,12 +86,13 @@ class Explains:
             for item in range(len(results[0])):
                 yield from (r[item] for r in results)
 
-    def compare(self, inputs: Inputs, /, method: Sequence[str], **options: Any) -> Comparison:
-        """Several methods on one input, as a sheet. Methods that do not apply are passed over and named in
-        `refused`."""
+    def compare(self, inputs: Inputs, /, method: Sequence[str] | None = None, **options: Any) -> Comparison:
+        """Several methods on one input, as a sheet; by default the common ones. Methods that do not apply
+        are passed over and named in `refused`."""
         results, refused = [], {}
         first: Error | None = None
-        for question in Question.of(None, options).share(listed(method)):
+        names = [m.name for m in methods() if m.is_main] if method is None else listed(method)
+        for question in Question.of(None, options).share(names):
             try:
                 results.append(self._ask(inputs, question))
             except (InvalidArgument, Unsupported, LimitExceeded) as error:

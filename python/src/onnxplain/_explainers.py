@@ -14,7 +14,7 @@ from ._errors import Cancelled
 from ._inputs import Given
 from ._library import Handle, call, lib, raise_error
 
-Progress = Callable[[str, int, int], object]
+Progress = Callable[[str, int, int], object] | Any  # called with (what, done, total), or a bar like tqdm's
 
 
 class Watch:
@@ -24,7 +24,7 @@ class Watch:
     __slots__ = ("error", "interrupt", "progress")
 
     def __init__(self) -> None:
-        self.progress: Progress | None = None
+        self.progress: Progress = None
         self.error: BaseException | None = None
         self.interrupt: tuple[int, Any] | None = None
 
@@ -34,10 +34,18 @@ class Watch:
         if self.progress is None:
             return 0
         try:
-            return int(self.progress(what.decode(), done, total) is False)
+            return int(self._tell(what.decode(), done, total) is False)
         except BaseException as error:  # raised again when the library has returned
             self.error = error
             return 1
+
+    def _tell(self, what: str, done: int, total: int) -> object:
+        bar: Any = self.progress
+        if not hasattr(bar, "update"):
+            return bar(what, done, total)
+        bar.total = total  # like tqdm's
+        bar.update(done - bar.n)
+        return None
 
     def note(self, number: int, frame: Any) -> None:
         self.interrupt = (number, frame)

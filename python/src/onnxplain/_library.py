@@ -142,7 +142,7 @@ class Handle:
     def __enter__(self) -> ctypes.c_void_p:
         """A user for a while: another thread may let go meanwhile."""
         with _lock:
-            if self._users == 0:
+            if not self._owned:
                 raise InvalidArgument(f"the {self._kind} is closed")
             self._users += 1
         return self.pointer

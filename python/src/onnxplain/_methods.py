@@ -46,6 +46,7 @@ class Method:
     needs_layer: int  #: 1: the map is a layer's, enlarged to the input; 2: the input's, helped by a layer
     is_signed: bool
     is_contrastive: bool
+    is_main: bool  #: compared unless others are asked for
     equals: str  #: the peer whose numbers it gives, "" if none has it
     cost: str
     weakness: str
@@ -71,7 +72,7 @@ def name_of(word: str) -> str:
     return word.removesuffix("_").replace("_", "-")
 
 
-def _default(kind: ParamType, text: str) -> bool | int | float | str:
+def value_of(kind: ParamType, text: str) -> bool | int | float | str:
     if kind == ParamType.BOOL:
         return text == "true"
     if kind == ParamType.INT:
@@ -87,7 +88,7 @@ def _parameter(method: int, index: int) -> Parameter:
         keyword=keyword_of(name),
         sentence=info.sentence.decode(),
         type=kind,
-        default=_default(kind, info.default_text.decode()),
+        default=value_of(kind, info.default_text.decode()),
         min=info.min,
         max=info.max,
         choices=tuple((info.choices or b"").decode().split(",")) if kind == ParamType.CHOICE else (),
@@ -107,6 +108,7 @@ def _method(index: int) -> Method:
         needs_layer=info.needs_layer,
         is_signed=bool(info.is_signed),
         is_contrastive=bool(info.is_contrastive),
+        is_main=bool(info.is_main),
         equals=(info.equals or b"").decode(),
         cost=(info.cost or b"").decode(),
         weakness=(info.weakness or b"").decode(),
@@ -124,7 +126,8 @@ def method(name: str) -> Method:
     """One method by name."""
     index: int = lib.oxp_method_find(encode(name))
     if index < 0:
-        near = difflib.get_close_matches(name, [m.name for m in methods()], 1)
-        hint = f"did you mean '{near[0]}'?" if near else "onnxplain.methods() lists them"
+        words = {m.name.replace("-", ""): m.name for m in methods()}
+        near = difflib.get_close_matches(name.replace("-", "").replace("_", ""), words, 1)
+        hint = f"did you mean '{words[near[0]]}'?" if near else "onnxplain.methods() lists them"
         raise InvalidArgument(f"there is no method '{name}': {hint}")
     return methods()[index]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -25,12 +25,17 @@ class TensorInfo(NamedTuple):
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]  #: None: left open
+    #: an axis that is left open is its name ("batch") or None; None: even the rank is open
+    shape: tuple[int | str | None, ...] | None
 
 
-def _info(array: _abi.oxp_array) -> TensorInfo:
-    dims = tuple(None if d < 0 else int(d) for d in array.dims[: array.rank])
-    return TensorInfo(array.name.decode(), NAMES.get(array.dtype, _abi.Dtype(array.dtype).name.lower()), dims)
+def _info(array: _abi.oxp_array, axis: Callable[[int], bytes | None]) -> TensorInfo:
+    dims: list[int | str | None] = []
+    for i, dim in enumerate(array.dims[: max(array.rank, 0)]):
+        name = axis(i) if dim < 0 else None
+        dims.append(name.decode(errors="replace") if name else dim if dim >= 0 else None)
+    dtype = NAMES.get(array.dtype, _abi.Dtype(array.dtype).name.lower())
+    return TensorInfo(array.name.decode(), dtype, None if array.rank < 0 else tuple(dims))
 
 
 class Model(Explains):
@@ -77,14 +82,15 @@ class Model(Explains):
         pointer = self._handle.pointer
         self._pool = Pool(cache)
         self.inputs = [
-            _info(lib.oxp_model_input(pointer, i)) for i in range(lib.oxp_model_input_count(pointer))
+            _info(lib.oxp_model_input(pointer, i), partial(lib.oxp_model_input_axis, pointer, i))
+            for i in range(lib.oxp_model_input_count(pointer))
         ]
         self.outputs = [
-            _info(lib.oxp_model_output(pointer, i)) for i in range(lib.oxp_model_output_count(pointer))
+            _info(lib.oxp_model_output(pointer, i), lambda _: None)
+            for i in range(lib.oxp_model_output_count(pointer))
         ]
-        self._reader = Reader(
-            self._handle, [i.name for i in self.inputs], [len(i.shape) for i in self.inputs]
-        )
+        ranks = [-1 if i.shape is None else len(i.shape) for i in self.inputs]
+        self._reader = Reader(self._handle, [i.name for i in self.inputs], ranks)
         if labels is not None:
             self._load_labels(labels)
         if vocabulary is not None:
@@ -94,12 +100,8 @@ class Model(Explains):
         if isinstance(labels, (str, os.PathLike)):
             call("oxp_model_load_labels", self._handle.pointer, encode_path(labels))
             return
-        if any("\n" in name for name in labels):
-            raise InvalidArgument("a class name must not hold a line break")
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-            file.write("".join(f"{name}\n" for name in labels))
-            file.flush()
-            self._load_labels(file.name)
+        texts = strings(labels)
+        call("oxp_model_set_labels", self._handle.pointer, texts, len(texts))
 
     # ---- what it is ----
 
@@ -109,6 +111,19 @@ class Model(Explains):
             text = lib.oxp_model_label(pointer, index)
             return None if text is None else str(text.decode(errors="replace"))
 
+    @property
+    def labels(self) -> list[str | None]:
+        """The names of the classes, where they are known."""
+        with self._handle as pointer:
+            return [self.label(i) for i in range(lib.oxp_model_label_count(pointer))]
+
+    @property
+    def tensors(self) -> list[str]:
+        """Every tensor that can be fed, asked for, attributed to, or a target, in the order of the graph."""
+        with self._handle as pointer:
+            count = range(lib.oxp_model_tensor_count(pointer))
+            return [lib.oxp_model_tensor(pointer, i).decode(errors="replace") for i in count]
+
     def inspect(self, view: str = "summary", *, shapes: Shapes | None = None) -> str:
         """Text about the model: "summary", "ops", "layers", "ir" or "plan"."""
         texts = strings(f"{name}={','.join(map(str, dims))}" for name, dims in (shapes or {}).items())
@@ -117,9 +132,7 @@ class Model(Explains):
 
     def __repr__(self) -> str:
         def shown(tensors: list[TensorInfo]) -> str:
-            return ", ".join(
-                f"{t.name} {t.dtype}{['?' if d is None else d for d in t.shape]}" for t in tensors
-            )
+            return ", ".join(f"{t.name} {t.dtype}{list(t.shape or ['?'])}" for t in tensors)
 
         if not self._handle.is_open:
             return "<onnxplain.Model, closed>"

@@ -57,20 +57,25 @@ class Question:
         return Loading(self.preprocess, self.layout, self.shapes)
 
     def share(self, names: Sequence[str]) -> list[Question]:
-        """One question for each of several methods: each takes the options that are its own. A parameter
-        that none has goes to the first, which refuses it by name."""
+        """One question for each of several methods: each takes the options that are its own. Parameters of a
+        method that another one samples go to that other one."""
         if len(names) == 1:
             return [replace(self, method=names[0])]
         found = [method(name) for name in names]
         own = [{p.name for p in m.parameters} for m in found]
+        known = set().union(*own)
+        for word in self.parameters:
+            if name_of(word) not in known and "method" not in known:
+                raise InvalidArgument(f"none of {', '.join(names)} has a parameter '{word}'")
         shared = []
-        for i, m in enumerate(found):
+        for m, ours in zip(found, own, strict=True):
+            sampler = "method" in ours
             taken = {
                 word: value
                 for word, value in self.parameters.items()
-                if name_of(word) in own[i] or (i == 0 and not any(name_of(word) in o for o in own))
+                if name_of(word) in ours or (sampler and name_of(word) not in known)
             }
-            layer = self.layer if m.needs_layer or "method" in own[i] else None
+            layer = self.layer if m.needs_layer or sampler else None
             wrt = None if m.needs_layer == 1 else self.wrt
             shared.append(replace(self, method=m.name, parameters=taken, layer=layer, wrt=wrt))
         return shared
@@ -102,7 +107,7 @@ def number_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, np.integer)):
         return str(int(value))
-    return repr(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+    return repr(float(value)).removesuffix(".0") if isinstance(value, (float, np.floating)) else str(value)
 
 
 def _is_baseline(value: object) -> bool:

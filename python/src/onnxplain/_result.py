@@ -144,6 +144,41 @@ class Result:
         """What the score really is: "logit", "prob" or "output"."""
         return str(lib.oxp_result_space(self._pointer).decode())
 
+    @property
+    def tensor(self) -> str:
+        """The tensor that the score lies in."""
+        return str(lib.oxp_result_tensor(self._pointer).decode(errors="replace"))
+
+    @property
+    def layer(self) -> str | None:
+        """The layer used; None: the method needs none."""
+        name = lib.oxp_result_layer(self._pointer)
+        return None if name is None else str(name.decode(errors="replace"))
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Every parameter of the method with its value, as the library spells it."""
+        pointer = self._pointer
+        texts = [
+            lib.oxp_result_param(pointer, i).decode() for i in range(lib.oxp_result_param_count(pointer))
+        ]
+        return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+    @property
+    def is_signed(self) -> bool:
+        """Signs of the map mean for and against."""
+        return bool(lib.oxp_result_map_is_signed(self._pointer, 0))
+
+    @property
+    def passes(self) -> int:
+        """Runs of the compiled graph."""
+        return int(lib.oxp_result_passes(self._pointer))
+
+    @property
+    def seconds(self) -> float:
+        """Time of the run, without compiling."""
+        return float(lib.oxp_result_seconds(self._pointer))
+
     def _class(self, index: int) -> int | None:
         return index if index >= 0 else None
 
