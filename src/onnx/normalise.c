@@ -114,6 +114,7 @@ typedef struct former {
 static const former former_attrs[] = {
     {NULL, {"consumed_inputs", OXP_ATTR_INTS, NULL}, 5},
     {"BatchNormalization", {"is_test", OXP_ATTR_INT, NULL}, 6},
+    {"BatchNormalization", {"spatial", OXP_ATTR_INT, "0,1"}, 8},
     {"Dropout", {"is_test", OXP_ATTR_INT, NULL}, 6},
     {"Gemm", {"broadcast", OXP_ATTR_INT, NULL}, LAST_AXIS_RULE},
     {"Cast", {"to", OXP_ATTR_STRING, NULL}, 5},
@@ -168,6 +169,14 @@ static void slope_per_channel(oxp_form *form)
 static void drop_is_test(oxp_form *form)
 {
     drop(form, "is_test");
+}
+
+/* Until opset 8 every cell could have statistics of its own, not only every channel. */
+static void norm_of_cells(oxp_form *form)
+{
+    const oxp_attr *spatial = find(form, "spatial");
+    if (spatial && spatial->i == 0) form->op = &oxp_op__CellNorm;
+    drop(form, "spatial");
 }
 
 static void gemm_broadcasts(oxp_form *form)
@@ -255,6 +264,7 @@ void oxp_normalise(oxp_form *form)
         {"com.microsoft::DequantizeLinear", 1, 99, dequantize_is_onnx},
         {"PRelu", 1, LAST_AXIS_RULE, slope_per_channel},
         {"BatchNormalization", 1, 6, drop_is_test},
+        {"BatchNormalization", 1, 8, norm_of_cells},
         {"Dropout", 1, 6, drop_is_test},
         {"Gemm", 1, LAST_AXIS_RULE, gemm_broadcasts},
         {"Cast", 1, 5, cast_to_name},

@@ -97,6 +97,31 @@ static oxp_status bias_add_expand(oxp_build *b, const oxp_node *node, oxp_val *o
     return b->status;
 }
 
+/* x + bias + residual; ratio and the mode of training mean nothing at inference, where all is kept */
+static oxp_status bias_dropout_infer(oxp_infer *inf)
+{
+    OXP_NODE_FAIL_IF(inf->ctx, inf->node, oxp_attr_int(inf->node, "training_mode", 0) != 0,
+                     OXP_EUNSUPPORTED, "has training_mode %d; only inference can be explained", 1);
+    OXP_TRY(infer_addends(inf));
+    return inf->node->n_out > 1 ? oxp_infer_out(inf, 1, OXP_BOOL, oxp_infer_shape(inf, 0)) : OXP_OK;
+}
+
+static oxp_status bias_dropout_ref(const oxp_call *call)
+{
+    const int64_t n = oxp_shape_elements(&call->out_shape[0]);
+    if (call->out[0]) OXP_TRY(bias_add_ref(call));
+    for (int64_t i = 0; call->node->n_out > 1 && call->out[1] && i < n; i++) call->out[1][i] = 1.0;
+    return OXP_OK;
+}
+
+static oxp_status bias_dropout_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
+{
+    out[0] = sum_of(b, node);
+    if (node->n_out > 1 && b->status == OXP_OK)
+        out[1] = oxp_b_cast(b, oxp_b_full(b, oxp_b_shape(b, node->in[0]), 1.0), OXP_BOOL);
+    return b->status;
+}
+
 static oxp_status gelu_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     out[0] = oxp_b_unary(b, &oxp_op__Gelu, sum_of(b, node));
@@ -451,6 +476,15 @@ static const oxp_attr_spec fused_matmul_attrs[] = {
         .since = 1, .flags = OXP_OP_COMPOSITE | OXP_OP_OPEN, __VA_ARGS__}
 
 CONTRIB(BiasAdd, 3, 3, .infer = infer_addends, .ref = bias_add_ref, .expand = bias_add_expand);
+static const oxp_attr_spec bias_dropout_attrs[] = {
+    {"ratio", OXP_ATTR_FLOAT, NULL}, {"seed", OXP_ATTR_INT, NULL}, {"training_mode", OXP_ATTR_INT, NULL}, {NULL, 0, NULL}};
+static const oxp_const_in bias_dropout_in[] = {
+    {3, "ratio", OXP_ATTR_FLOAT}, {4, "training_mode", OXP_ATTR_INT}, {0, NULL, OXP_ATTR_INT}};
+const oxp_op oxp_op_ms_BiasDropout = {
+    .name = "com.microsoft::BiasDropout", .min_in = 2, .max_in = 5, .min_out = 1, .max_out = 2, .since = 1,
+    .flags = OXP_OP_COMPOSITE | OXP_OP_OPEN, .attrs = bias_dropout_attrs, .const_in = bias_dropout_in,
+    .infer = bias_dropout_infer, .ref = bias_dropout_ref, .expand = bias_dropout_expand};
+
 CONTRIB(Gelu, 1, 1, .infer = infer_addends, .ref = gelu_ref, .expand = gelu_expand);
 CONTRIB(BiasGelu, 2, 2, .infer = infer_addends, .ref = gelu_ref, .expand = gelu_expand);
 CONTRIB(FastGelu, 1, 2, .infer = infer_addends, .ref = fast_gelu_ref, .expand = fast_gelu_expand);

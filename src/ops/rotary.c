@@ -2,8 +2,9 @@
  * angle that grows with the position.
  *
  *   y1 = cos x1 - sin x2, y2 = sin x1 + cos x2; pairs are neighbours (interleaved) or half a head apart */
+#include "ops/rotary.h"
+
 #include "ops/infer.h"
-#include "ops/lower.h"
 
 #define SHAPE4(j, k, m, n) (&(oxp_shape){.rank = 4, .dim = {(j), (k), (m), (n)}})
 
@@ -81,46 +82,52 @@ static oxp_status ref_rotary(const oxp_call *call)
     return OXP_OK;
 }
 
-/* cos, sin as (B,steps,1,half,1) or (B,steps,1,1,half): along the pairs of x */
-static oxp_val angles(oxp_build *b, const oxp_node *node, const rotary *r, int which)
+oxp_val oxp_b_turn(oxp_build *b, oxp_val x, const oxp_val table[2], oxp_val positions,
+                   bool interleaved)
 {
-    oxp_val c = node->in[which];
-    if (oxp_node_has(node, 3))
-        c = oxp_emit(b, &oxp_op_Gather, (const oxp_val[]){c, node->in[3]}, 2,
-                     (const oxp_attr[]){OXP_INT("axis", 0)}, 1);
-    const int64_t half = r->turned / 2;
-    const oxp_shape s = {
-        .rank = 5,
-        .dim = {r->batch, r->steps, 1, r->interleaved ? half : 1, r->interleaved ? 1 : half}};
-    return oxp_b_reshape(b, c, &s);
+    if (b->status != OXP_OK) return OXP_NO_VAL;
+    const oxp_shape whole = *oxp_b_shape(b, x), *t = oxp_b_shape(b, table[0]);
+    const int64_t half = t->dim[t->rank - 1], axis = interleaved ? 4 : 3;
+    oxp_val angle[2]; /* (B or 1,steps,1,half,1) or (..,1,1,half): along the pairs of x */
+    for (int k = 0; k < 2; k++) {
+        angle[k] = table[k];
+        if (positions)
+            angle[k] = oxp_emit(b, &oxp_op_Gather, (const oxp_val[]){table[k], positions}, 2,
+                                (const oxp_attr[]){OXP_INT("axis", 0)}, 1);
+        if (b->status != OXP_OK) return OXP_NO_VAL;
+        const oxp_shape along = {.rank = 5,
+                                 .dim = {oxp_b_shape(b, angle[k])->dim[0], whole.dim[1], 1,
+                                         interleaved ? half : 1, interleaved ? 1 : half}};
+        angle[k] = oxp_b_reshape(b, angle[k], &along);
+    }
+    const bool part = 2 * half < whole.dim[3];
+    const oxp_val rest = part ? oxp_b_slice(b, x, 3, 2 * half, whole.dim[3]) : OXP_NO_VAL;
+    const oxp_shape pairs = {.rank = 5,
+                             .dim = {whole.dim[0], whole.dim[1], whole.dim[2],
+                                     interleaved ? half : 2, interleaved ? 2 : half}};
+    x = oxp_b_reshape(b, oxp_b_slice(b, x, 3, 0, 2 * half), &pairs);
+    const oxp_val x1 = oxp_b_slice(b, x, axis, 0, 1), x2 = oxp_b_slice(b, x, axis, 1, 2);
+    const oxp_val turned[] = {oxp_b_sub(b, oxp_b_mul(b, angle[0], x1), oxp_b_mul(b, angle[1], x2)),
+                              oxp_b_add(b, oxp_b_mul(b, angle[1], x1), oxp_b_mul(b, angle[0], x2))};
+    const oxp_val y = oxp_b_reshape(b, oxp_b_concat(b, turned, 2, axis),
+                                    SHAPE4(whole.dim[0], whole.dim[1], whole.dim[2], 2 * half));
+    return rest ? oxp_b_concat(b, (const oxp_val[]){y, rest}, 2, 3) : y;
 }
 
 static oxp_status expand_rotary(oxp_build *b, const oxp_node *node, oxp_val *out)
 {
     rotary r;
     oxp_val x = node->in[0];
+    const oxp_val positions = oxp_node_has(node, 3) ? node->in[3] : OXP_NO_VAL;
     OXP_TRY(b->status);
     OXP_TRY(read_rotary(b->ctx, node, oxp_b_shape(b, x), oxp_b_shape(b, node->in[1]),
-                        oxp_node_has(node, 3) ? oxp_b_shape(b, node->in[3]) : NULL, &r));
-    const int64_t half = r.turned / 2, axis = r.interleaved ? 4 : 3;
+                        positions ? oxp_b_shape(b, positions) : NULL, &r));
     const oxp_shape whole = *oxp_b_shape(b, x);
     x = r.flat ? oxp_b_reshape(b, x, SHAPE4(r.batch, r.steps, r.heads, r.d))
                : oxp_b_transpose(b, x, (const int64_t[]){0, 2, 1, 3});
-    const oxp_val rest = r.turned < r.d ? oxp_b_slice(b, x, 3, r.turned, r.d) : OXP_NO_VAL;
-    if (rest) x = oxp_b_slice(b, x, 3, 0, r.turned);
-    const oxp_shape pairs = {
-        .rank = 5,
-        .dim = {r.batch, r.steps, r.heads, r.interleaved ? half : 2, r.interleaved ? 2 : half}};
-    x = oxp_b_reshape(b, x, &pairs);
-    const oxp_val x1 = oxp_b_slice(b, x, axis, 0, 1), x2 = oxp_b_slice(b, x, axis, 1, 2);
-    const oxp_val c = angles(b, node, &r, 1), s = angles(b, node, &r, 2);
-    const oxp_val turned[] = {oxp_b_sub(b, oxp_b_mul(b, c, x1), oxp_b_mul(b, s, x2)),
-                              oxp_b_add(b, oxp_b_mul(b, s, x1), oxp_b_mul(b, c, x2))};
-    oxp_val y = oxp_b_concat(b, turned, 2, axis);
-    y = oxp_b_reshape(b, y, SHAPE4(r.batch, r.steps, r.heads, r.turned));
-    if (rest) y = oxp_b_concat(b, (const oxp_val[]){y, rest}, 2, 3);
+    x = oxp_b_turn(b, x, node->in + 1, positions, r.interleaved);
     out[0] =
-        r.flat ? oxp_b_reshape(b, y, &whole) : oxp_b_transpose(b, y, (const int64_t[]){0, 2, 1, 3});
+        r.flat ? oxp_b_reshape(b, x, &whole) : oxp_b_transpose(b, x, (const int64_t[]){0, 2, 1, 3});
     return b->status;
 }
 

@@ -187,8 +187,8 @@ static oxp_status parse_word(oxp_ctx *ctx, oxp_arena *arena, char *word, op_case
                     "out=%s is not a small number", value);
         return OXP_OK;
     }
-    if (strcmp(word, "tol") == 0) {
-        c->tol = strtod(value, NULL);
+    if (strcmp(word, "tol") == 0 || strcmp(word, "pin") == 0) {
+        *(word[0] == 't' ? &c->tol : &c->pin) = strtod(value, NULL);
         return OXP_OK;
     }
     const oxp_attr_spec *spec = attr_spec(c->op, word);
@@ -197,7 +197,7 @@ static oxp_status parse_word(oxp_ctx *ctx, oxp_arena *arena, char *word, op_case
 
 oxp_status case_parse(oxp_ctx *ctx, oxp_arena *arena, const char *row, op_case *out)
 {
-    *out = (op_case){.text = oxp_arena_strdup(arena, row), .refused = row[0] == '!'};
+    *out = (op_case){.text = oxp_arena_strdup(arena, row), .refused = row[0] == '!', .pin = 1e-12};
     char *rest = oxp_arena_strdup(arena, row + (out->refused ? 1 : 0));
     OXP_FAIL_IF(ctx, !out->text || !rest, OXP_ENOMEM, "out of memory");
     char *state, *word = strtok_r(rest, " \t", &state);

@@ -12,6 +12,7 @@
  *   value   as the attribute's type wants it: 3, 0.5, text, 1,2,3 (a tensor: 3.5, 1,2 or 3:i64)
  *   out     number of outputs asked for (default: as few as the operator has)
  *   tol     error allowed relative to the maximum, instead of 1e-6
+ *   pin     error allowed of pinned numbers, relative to their maximum, instead of 1e-12 (those of float programs)
  *   @out    these are the first output; @NAME: this is the gradient of that input where dy is all ones. A row that pins a
  *           gradient is not compared with finite differences: it is there for kinks.
  *   !       the operator must be refused
@@ -55,6 +56,7 @@ typedef struct op_case {
     size_t n_pins;
     size_t n_out;
     double tol; /* 0: exact where the result is all integers, else 1e-6 */
+    double pin; /* of pinned numbers */
     bool refused;
     bool kinked; /* a gradient is pinned */
 } op_case;

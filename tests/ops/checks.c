@@ -183,7 +183,7 @@ static int check_pins(oxp_ctx *ctx, oxp_arena *arena, const op_case *c, feed *f)
             printf("  %s %zu: expected %zu numbers\n", what, i, pin->n);
             return failures + 1;
         }
-        failures += compare(what, got[v], pin->values, (int64_t)pin->n, 1e-12);
+        failures += compare(what, got[v], pin->values, (int64_t)pin->n, c->pin);
     }
     return failures;
 }

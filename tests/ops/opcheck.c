@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_ROWS = 3, MAX_ROW = 1024 };
+enum { MIN_ROWS = 3, MAX_ROW = 8192 };
 
 typedef struct runner {
     const char *program, *mode;
@@ -89,8 +89,14 @@ static void run_file(runner *r, const char *path)
         r->failures++;
         return;
     }
-    for (int line = 1; fgets(row, sizeof row, file); line++)
+    for (int line = 1; fgets(row, sizeof row, file); line++) {
+        if (strlen(row) + 1 == sizeof row) {
+            printf("FAIL %s:%d: longer than %d characters\n", path, line, MAX_ROW);
+            r->failures++;
+            break;
+        }
         if (*trim(row)) run_row(r, trim(row), path, line);
+    }
     fclose(file);
 }
 

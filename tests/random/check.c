@@ -10,6 +10,7 @@
 #include "grad/grad.h"
 #include "opt/opt.h"
 #include "support/oracle.h"
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -276,14 +277,14 @@ static bool compare(verdict *v, const char *what, size_t k, const double *got, c
 
 /* ---- gradient ---- */
 
-/* sum over the targets of <weights, y>, input i moved by h at element e */
+/* sum over the targets of <weights, y>, input i moved by h at element e; rounding: of every operator's result */
 static oxp_status loss_at(oxp_ctx *ctx, oxp_arena *tmp, const joint *j, size_t n_targets, size_t i,
-                          int64_t e, double h, double *out)
+                          int64_t e, double h, double rounding, double *out)
 {
     double **value;
     const double before = j->given[i][e];
     j->given[i][e] = before + h;
-    const oxp_status status = run_oracle(ctx, tmp, j, 0.0, 0, &value);
+    const oxp_status status = run_oracle(ctx, tmp, j, rounding, 0, &value);
     j->given[i][e] = before;
     OXP_TRY(status);
     *out = 0.0;
@@ -294,23 +295,24 @@ static oxp_status loss_at(oxp_ctx *ctx, oxp_arena *tmp, const joint *j, size_t n
     return OXP_OK;
 }
 
-/* Richardson's combination of two central differences, and how far apart they are; infinitely where
- * the slopes to both sides differ as much at half the step: a kink. */
+/* Richardson's combination of two central differences, and how far apart they are, or what rounding alone
+ * makes of them; infinitely where the slopes to both sides differ as much at half the step: a kink. */
 static oxp_status slope_at(oxp_ctx *ctx, oxp_arena *tmp, const joint *j, size_t n_targets, size_t i,
                            int64_t e, double *slope, double *apart)
 {
     static const double steps[2] = {4e-4, 2e-4};
-    double central[2], bend[2], here;
-    OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, 0.0, &here));
+    double central[2], bend[2], here, rounded;
+    OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, 0.0, 0.0, &here));
+    OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, 0.0, DBL_EPSILON, &rounded));
     for (int s = 0; s < 2; s++) {
         double up, down;
-        OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, steps[s], &up));
-        OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, -steps[s], &down));
+        OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, steps[s], 0.0, &up));
+        OXP_TRY(loss_at(ctx, tmp, j, n_targets, i, e, -steps[s], 0.0, &down));
         central[s] = (up - down) / (2.0 * steps[s]);
         bend[s] = fabs(up + down - 2.0 * here) / steps[s];
     }
     *slope = (4.0 * central[1] - central[0]) / 3.0;
-    *apart = fabs(central[0] - central[1]);
+    *apart = fmax(fabs(central[0] - central[1]), fabs(rounded - here) / steps[1]);
     if (bend[1] > 0.7 * bend[0] && bend[0] > 1e-6 * fmax(1.0, fabs(*slope)))
         *apart = (double)INFINITY;
     return OXP_OK;

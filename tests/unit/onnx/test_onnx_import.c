@@ -417,6 +417,28 @@ static void test_former_attributes(void **state)
     expect_refusal(import_graph(&p, 2), OXP_EUNSUPPORTED, "Pad attribute paddings");
 }
 
+/* Statistics of cells are another operator's; opset 9 has none. */
+static void test_norm_of_cells(void **state)
+{
+    (void)state;
+    pb g = pb_graph(), channels;
+    pb_add_init(&g, float_tensor("s", "2", two, 2));
+    channels = g;
+    const pb node = pb_node("BatchNormalization", "x,s,s,s,s", "y", "");
+    pb_add_node(&g, pb_node_with(node, pb_attr_int("spatial", 0)));
+    pb_add_node(&channels, pb_node_with(node, pb_attr_int("spatial", 1)));
+    imported im = import_graph(&g, 8);
+    expect_ok(&im);
+    assert_string_equal(maker(&im, "y")->op->name, "_CellNorm");
+    assert_int_equal(maker(&im, "y")->n_attrs, 0);
+    imported_free(&im);
+    im = import_graph(&channels, 8);
+    expect_ok(&im);
+    assert_string_equal(maker(&im, "y")->op->name, "BatchNormalization");
+    imported_free(&im);
+    expect_refusal(import_graph(&g, 9), OXP_EUNSUPPORTED, "BatchNormalization attribute spatial");
+}
+
 static void test_absent_inputs_and_outputs(void **state)
 {
     (void)state;
@@ -544,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_resize_of_opset_10),
         cmocka_unit_test(test_broadcasting_along_an_axis),
         cmocka_unit_test(test_former_attributes),
+        cmocka_unit_test(test_norm_of_cells),
         cmocka_unit_test(test_absent_inputs_and_outputs),
         cmocka_unit_test(test_other_kinds_of_values),
         cmocka_unit_test(test_cut_at_every_byte),
