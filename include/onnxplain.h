@@ -242,7 +242,7 @@ OXP_API int oxp_method_find(const char *name); /* index or -1 */
 
 /* ---- running: stable --------------------------------------------------------------------------------------------- */
 
-typedef struct oxp_values oxp_values; /* what oxp_run computed */
+typedef struct oxp_values oxp_values; /* what was computed */
 
 typedef struct oxp_run_options {
     size_t struct_size;
@@ -254,10 +254,20 @@ typedef struct oxp_run_options {
 /* Tensors of the model computed from others: any named tensor may be fed, and any asked for. feeds: by name, or by position among the
  * model's inputs; all that the outputs depend on, floats of any width (converted) for floats, integers for integers. outputs: names,
  * in whose order the values come; n_outputs 0: the model's own. Floats come as float32 (float64 with precision f64), integers and
- * booleans in the model's type. Compiles at each call: to explain or predict many inputs use an explainer. Memory: the model's
- * max_memory. Errors: OXP_EINVAL (no such tensor, a feed that is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
+ * booleans in the model's type. Compiles at each call: for many inputs use an oxp_runner. Memory: the model's max_memory. Errors: OXP_EINVAL (no such tensor, a feed that is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
 OXP_API oxp_status oxp_run(oxp_values **out, const oxp_model *model, const oxp_array *feeds, size_t n_feeds,
                            const char *const *outputs, size_t n_outputs, const oxp_run_options *options, oxp_error *error);
+
+/* oxp_run for many inputs: keeps what was compiled for the tensors that are asked for, the tensors that were fed and their shapes; others
+ * compile once more. Options are copied. Errors: those of oxp_run, about outputs when it is made, about feeds when it runs; it stays
+ * usable. */
+typedef struct oxp_runner oxp_runner;
+OXP_API oxp_status oxp_runner_new(oxp_runner **out, const oxp_model *model, const char *const *outputs, size_t n_outputs,
+                                  const oxp_run_options *options, oxp_error *error);
+OXP_API oxp_status oxp_runner_run(oxp_values **out, oxp_runner *runner, const oxp_array *feeds, size_t n_feeds, oxp_error *error);
+OXP_API void oxp_runner_free(oxp_runner *runner);
+
+/* In the order of the outputs, each with its name. */
 OXP_API size_t oxp_values_count(const oxp_values *values);
 OXP_API oxp_array oxp_values_get(const oxp_values *values, size_t index);
 OXP_API void oxp_values_free(oxp_values *values);

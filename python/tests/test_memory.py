@@ -149,6 +149,11 @@ def test_a_second_call_compiles_nothing_and_the_cache_is_bounded():
     model.explain(x + 1, target=2)
     model.explain(x + 1, target="top2")
     assert lines.count("compile") == compiled
+    for _ in range(2):
+        runs = lines.count("compile")
+        model.run(x, "relu3")
+        model.run(x + 1, "relu3")
+    assert lines.count("compile") == runs  # of the second turn: nothing
     for steps in range(2, 9):
         model.explain(x, "integrated-gradients", steps=steps)
     assert len(model._pool) == 3

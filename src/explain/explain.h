@@ -131,8 +131,16 @@ oxp_status oxp_session_cost(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inpu
 oxp_status oxp_session_print(oxp_ctx *ctx, oxp_session *s, const oxp_tensor *inputs,
                              size_t n_inputs, bool plan, oxp_strbuf *out);
 
-/* Any cut, forward only: feeds[i].val are model values. Results are dense rows: floats as F32
- * (F64 with double_precision), else I64. */
+/* Any cut, forward only, for the given values of the model graph: compiles at the first run, and
+ * again for other feeds, shapes, or data that decide shapes. Results are dense rows in `arena`:
+ * floats as F32 (F64 with double_precision), else in the model's own type. */
+typedef struct oxp_forward oxp_forward;
+oxp_status oxp_forward_new(oxp_ctx *ctx, const oxp_net *net, const oxp_val *wanted, size_t n_wanted,
+                           int threads, bool double_precision, oxp_forward **out);
+oxp_status oxp_forward_run(oxp_ctx *ctx, oxp_forward *f, oxp_arena *arena, const oxp_val *feed,
+                           const oxp_tensor *data, size_t n_feeds, oxp_tensor *out);
+void oxp_forward_free(oxp_forward *f);
+/* The same once. */
 oxp_status oxp_compute(oxp_ctx *ctx, const oxp_net *net, oxp_arena *arena, const oxp_val *feed,
                        const oxp_tensor *data, size_t n_feeds, const oxp_val *wanted,
                        size_t n_wanted, int threads, bool double_precision, oxp_tensor *out);

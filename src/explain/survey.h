@@ -42,7 +42,7 @@ typedef struct oxp_survey {
 oxp_status oxp_survey_net(oxp_ctx *ctx, const oxp_net *net, const oxp_tensor *inputs,
                           size_t n_inputs, oxp_arena *arena, oxp_survey *out);
 
-/* ---- a cut with its data (compute.c) ---- */
+/* ---- a cut with its data (forward.c) ---- */
 
 typedef struct oxp_cut_data { /* a cut and what is fed at it */
     const oxp_net *net;

@@ -365,10 +365,9 @@ static void scores_pass_through_graphs(void **state)
     test_net_close(t);
 }
 
-/* sum of the positive cells, by NonZero and GatherND: where they are is pinned, not what they are. */
-static void positions_follow_the_data(void **state)
+/* sum of squares of the positive cells, by NonZero and GatherND: where they are is pinned, not what they are. */
+static pb positive_squares(void)
 {
-    OXP_UNUSED(state);
     pb g = net_graph("4");
     pb_add_init(&g, float_number("zero", 0));
     pb_add_node(&g, pb_node("Greater", "x,zero", "positive", ""));
@@ -377,11 +376,45 @@ static void positions_follow_the_data(void **state)
     pb_add_node(&g, pb_node("GatherND", "x,places", "picked", ""));
     pb_add_node(&g, pb_node("Mul", "picked,picked", "squares", ""));
     add_sum(&g, "squares");
+    return g;
+}
+
+static void positions_follow_the_data(void **state)
+{
+    OXP_UNUSED(state);
+    const pb g = positive_squares();
     asked a = ask(&g, true);
     expect(&a, 4, VALUES(1, -2, 3, -4), NULL, VALUES(2, 0, 6, 0));
     expect(&a, 4, VALUES(5, -2, 1, -4), NULL, VALUES(10, 0, 2, 0));
     expect(&a, 4, VALUES(-5, 2, 1, 4), NULL, VALUES(0, 4, 2, 8));
     done(&a);
+}
+
+/* A forward run that is kept sees where they are each time, with and without what was compiled before. */
+static void a_kept_run_follows_the_data(void **state)
+{
+    OXP_UNUSED(state);
+    static const struct {
+        double x[4], want;
+    } turns[] = {
+        {{1, -2, 3, -4}, 10}, {{5, -2, 1, -4}, 26}, {{-5, 2, 1, 4}, 21}, {{-1, 1, 1, 1}, 3}};
+    const pb g = positive_squares();
+    const int64_t dims[] = {1, 4};
+    for (int plain = 0; plain < 2; plain++) {
+        test_net *t = open_net(&g);
+        oxp_forward *f;
+        assert_int_equal(oxp_forward_new(&t->ctx, &t->net, t->net.graph->outputs, 1, 1, plain, &f),
+                         OXP_OK);
+        for (size_t i = 0; i < OXP_COUNT(turns); i++) {
+            const oxp_tensor x = test_array(t, 2, dims, turns[i].x);
+            oxp_tensor y;
+            if (oxp_forward_run(&t->ctx, f, t->arena, t->net.graph->inputs, &x, 1, &y) != OXP_OK)
+                fail_msg("%s", t->error.message);
+            assert_true(fabs(oxp_tensor_get(&y, 0) - turns[i].want) < 1e-5);
+        }
+        oxp_forward_free(f);
+        test_net_close(t);
+    }
 }
 
 static void what_cannot_run_is_refused(void **state)
@@ -443,6 +476,7 @@ int main(void)
         cmocka_unit_test(items_have_lengths),
         cmocka_unit_test(scores_pass_through_graphs),
         cmocka_unit_test(positions_follow_the_data),
+        cmocka_unit_test(a_kept_run_follows_the_data),
         cmocka_unit_test(what_cannot_run_is_refused),
         cmocka_unit_test(depth_is_limited),
     };

@@ -6,13 +6,13 @@ import ctypes
 import signal
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from . import _abi
 from ._errors import Cancelled
 from ._inputs import Given
-from ._library import Handle, call, lib, raise_error
+from ._library import Handle, call, lib, raise_error, strings
 
 Progress = Callable[[str, int, int], object] | Any  # called with (what, done, total), or a bar like tqdm's
 
@@ -129,26 +129,61 @@ class Explainer:
         self._handle.release()
 
 
+class Runner:
+    """An oxp_runner: likewise."""
+
+    __slots__ = ("_handle", "_model")
+
+    def __init__(self, model: Handle, outputs: Sequence[str], options: _abi.oxp_run_options) -> None:
+        self._model, names = model, strings(outputs)
+        with model as pointer:
+            self._handle = Handle.make(
+                "runner",
+                "oxp_runner_new",
+                pointer,
+                names,
+                len(names),
+                ctypes.byref(options),
+                parents=(model,),
+            )
+
+    def run(self, given: Given) -> Handle:
+        return Handle.make(
+            "values",
+            "oxp_runner_run",
+            self._handle.pointer,
+            given.arrays,
+            given.count,
+            parents=(self._model,),
+        )
+
+    def release(self) -> None:
+        self._handle.release()
+
+
+Kept = Explainer | Runner
+
+
 class Pool:
-    """Idle explainers by what they were compiled for; the least recently used go first."""
+    """Idle explainers and runners by what they were compiled for; the least recently used go first."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._lock, self._open = limit, threading.Lock(), True
-        self._idle: OrderedDict[int, tuple[Hashable, Explainer]] = OrderedDict()
+        self._idle: OrderedDict[int, tuple[Hashable, Kept]] = OrderedDict()
 
-    def take(self, key: Hashable) -> Explainer | None:
+    def take(self, key: Hashable) -> Kept | None:
         with self._lock:
-            for number, (of, explainer) in reversed(self._idle.items()):
+            for number, (of, kept) in reversed(self._idle.items()):
                 if of == key:
                     del self._idle[number]
-                    return explainer
+                    return kept
         return None
 
-    def give(self, key: Hashable, explainer: Explainer) -> None:
-        gone = explainer
+    def give(self, key: Hashable, kept: Kept) -> None:
+        gone = kept
         with self._lock:
             if self._open and self._limit > 0:
-                self._idle[id(explainer)] = (key, explainer)
+                self._idle[id(kept)] = (key, kept)
                 if len(self._idle) <= self._limit:
                     return
                 gone = self._idle.popitem(last=False)[1][1]
@@ -158,8 +193,8 @@ class Pool:
         with self._lock:
             idle, self._idle = self._idle, OrderedDict()
             self._open = self._open and not close
-        for _, explainer in idle.values():
-            explainer.release()
+        for _, kept in idle.values():
+            kept.release()
 
     def __len__(self) -> int:
         return len(self._idle)

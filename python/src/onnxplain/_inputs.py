@@ -129,7 +129,8 @@ class Given:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return tuple((a.shape, a.dtype.num) for a in self.keep)
+        """Inputs of the same key are of the same kind: what was compiled for one serves the other."""
+        return tuple((to.name, a.shape, a.dtype.num) for to, a in zip(self.arrays, self.keep, strict=True))
 
 
 class Reader:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _abi
 from ._errors import InvalidArgument
 from ._explain import Estimate, Explains
-from ._explainers import Explainer, Pool
+from ._explainers import Explainer, Pool, Runner
 from ._inputs import Given, Input, Inputs, Loading, Preprocess, Reader, Shapes
 from ._library import NAMES, Handle, call, encode, encode_path, lib, strings, text_of, view
 from ._question import Names, Question, Target, compile_question, listed, target_text
@@ -167,7 +167,8 @@ class Model(Explains):
 
     def _explainer(self, question: Question, given: Given) -> tuple[Any, Explainer]:
         compiled = compile_question(question, self._reader, given)
-        return compiled.key, self._pool.take(compiled.key) or Explainer(self._handle, compiled.options)
+        explainer: Any = self._pool.take(compiled.key) or Explainer(self._handle, compiled.options)
+        return compiled.key, explainer
 
     def _ask(self, inputs: Inputs, question: Question) -> Result:
         given = self._read(inputs, question.loading)
@@ -221,16 +222,16 @@ class Model(Explains):
         self._check_open()
         names = listed(outputs)
         given = self._reader.read(
-            {} if inputs is None else inputs, Loading(preprocess, layout, shapes), feeds or {}
+            {} if inputs is None else inputs, Loading(preprocess, layout, shapes), feeds
         )
         o = _abi.oxp_run_options(struct_size=ctypes.sizeof(_abi.oxp_run_options), threads=threads or 0)
         o.precision = None if precision is None else encode(precision)
-        wanted = strings(names)
-        with self._handle as pointer:
-            values = Handle.make(
-                "values", "oxp_run", pointer, given.arrays, given.count, wanted, len(names), ctypes.byref(o),
-                parents=(self._handle,),
-            )  # fmt: skip
+        key = ("run", *names, precision, threads, given.key)
+        runner: Any = self._pool.take(key) or Runner(self._handle, names, o)
+        try:
+            values = runner.run(given)
+        finally:
+            self._pool.give(key, runner)
         found = [lib.oxp_values_get(values.pointer, i) for i in range(lib.oxp_values_count(values.pointer))]
         return {v.name.decode(): view(v, values) for v in found}
 

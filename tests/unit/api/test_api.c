@@ -225,6 +225,95 @@ static void test_values_between_any_tensors(void **state)
     oxp_model_free(model);
 }
 
+static size_t compiled_lines;
+
+static void count_compilations(const char *topic, const char *line, void *user)
+{
+    (void)line;
+    (void)user;
+    compiled_lines += strcmp(topic, "compile") == 0;
+}
+
+/* A runner gives what single runs give, and compiles for other shapes, feeds and data that decide shapes only. */
+static void test_a_runner_keeps_what_it_compiled(void **state)
+{
+    static const char *const wanted[] = {"relu1", "out"}, *const out[] = {"out"};
+    static const int64_t threes[] = {3}, fours[] = {4};
+    static const float row[3] = {1, 2, 3};
+    oxp_model_options options = OXP_MODEL_OPTIONS_INIT;
+    oxp_error error = {0};
+    oxp_model *model = NULL;
+    oxp_runner *runner = NULL, *none = NULL;
+    oxp_values *kept, *once;
+    (void)state;
+    options.log = count_compilations;
+    assert_int_equal(oxp_model_open(&model, TOY("oracle_conv_batch.onnx"), &options, &error),
+                     OXP_OK);
+    assert_int_equal(oxp_runner_new(&runner, model, wanted, 2, NULL, &error), OXP_OK);
+    for (int turn = 0; turn < 4; turn++) {
+        const oxp_array input = image(1 + turn / 2);
+        const size_t before = compiled_lines;
+        assert_int_equal(oxp_runner_run(&kept, runner, &input, 1, &error), OXP_OK);
+        assert_int_equal(compiled_lines == before, turn % 2);
+        assert_int_equal(oxp_run(&once, model, &input, 1, wanted, 2, NULL, &error), OXP_OK);
+        assert_int_equal(oxp_values_count(kept), 2);
+        for (size_t i = 0; i < 2; i++) {
+            const oxp_array a = oxp_values_get(kept, i), b = oxp_values_get(once, i);
+            size_t n = sizeof(float);
+            assert_string_equal(a.name, wanted[i]);
+            for (int k = 0; k < a.rank; k++) n *= (size_t)a.dims[k];
+            assert_memory_equal(a.data, b.data, n);
+        }
+        oxp_array hidden = oxp_values_get(once, 0);
+        hidden.name = "relu1";
+        oxp_values *tail;
+        oxp_runner *from_inside;
+        assert_int_equal(oxp_runner_new(&from_inside, model, out, 1, NULL, &error), OXP_OK);
+        assert_int_equal(oxp_runner_run(&tail, from_inside, &hidden, 1, &error), OXP_OK);
+        assert_close_f32(oxp_values_get(tail, 0).data, oxp_values_get(once, 1).data, 4, 1e-6);
+        oxp_values_free(tail);
+        assert_int_equal(oxp_runner_run(&tail, from_inside, &input, 1, &error), OXP_OK);
+        assert_close_f32(oxp_values_get(tail, 0).data, oxp_values_get(once, 1).data, 4, 1e-6);
+        oxp_values_free(tail);
+        oxp_runner_free(from_inside);
+        oxp_values_free(kept);
+        oxp_values_free(once);
+    }
+    oxp_array wrong = image(1);
+    wrong.dims[2] = 3;
+    kept = NULL;
+    assert_int_equal(oxp_runner_run(&kept, runner, &wrong, 1, &error), OXP_EINVAL);
+    assert_null(kept);
+    const oxp_array input = image(1);
+    assert_int_equal(oxp_runner_run(&kept, runner, &input, 1, &error), OXP_OK); /* still of use */
+    oxp_values_free(kept);
+    assert_int_equal(
+        oxp_runner_new(&none, model, (const char *const[]){"nowhere"}, 1, NULL, &error),
+        OXP_EINVAL);
+    assert_int_equal(oxp_runner_run(&kept, NULL, &input, 1, &error), OXP_EINVAL);
+    oxp_runner_free(runner);
+    oxp_runner_free(none);
+    oxp_model_free(model);
+
+    /* an integer that decides a shape */
+    assert_int_equal(oxp_model_open(&model, TOY("ask_count_input.onnx"), &options, &error), OXP_OK);
+    assert_int_equal(oxp_runner_new(&runner, model, NULL, 0, NULL, &error), OXP_OK);
+    for (int turn = 0; turn < 4; turn++) {
+        const oxp_array feeds[] = {
+            {.name = "x", .dtype = OXP_F32, .rank = 2, .dims = {1, 3}, .data = row},
+            {.name = "n", .dtype = OXP_I64, .data = turn < 2 ? threes : fours}};
+        const size_t before = compiled_lines;
+        assert_int_equal(oxp_runner_run(&kept, runner, feeds, 2, &error), OXP_OK);
+        assert_int_equal(compiled_lines == before, turn % 2);
+        assert_int_equal(oxp_run(&once, model, feeds, 2, NULL, 0, NULL, &error), OXP_OK);
+        assert_memory_equal(oxp_values_get(kept, 0).data, oxp_values_get(once, 0).data, sizeof row);
+        oxp_values_free(kept);
+        oxp_values_free(once);
+    }
+    oxp_runner_free(runner);
+    oxp_model_free(model);
+}
+
 /* x - x0 for a baseline handed over; the words are the caller's own. */
 static void test_baselines_are_handed_over(void **state)
 {
@@ -481,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_batch_items_are_explained_alone),
         cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_values_between_any_tensors),
+        cmocka_unit_test(test_a_runner_keeps_what_it_compiled),
         cmocka_unit_test(test_baselines_are_handed_over),
         cmocka_unit_test(test_predictions_have_no_maps),
         cmocka_unit_test(test_costs_are_what_runs_take),
