@@ -36,10 +36,11 @@ typedef struct flow {
     int line;
 } flow;
 
-/* The place of a box of this width; `gap` before it unless it begins a line. */
-static double place(flow *f, double box, double gap)
+/* The place of a box of this width; `gap` before it unless it begins a line, and room for `rest` after
+ * it. */
+static double place(flow *f, double box, double gap, double rest)
 {
-    if (f->x > 0 && f->x + gap + box > f->width) {
+    if (f->x > 0 && f->x + gap + box + rest > f->width) {
         f->x = 0;
         f->line++;
     } else if (f->x > 0) {
@@ -68,14 +69,22 @@ static double count_width(const flow *f, int64_t n, char text[32])
     return oxp_text_width(f->fonts, &style, text);
 }
 
+/* A token and the count of its run stand on one line. */
+static double place_word(flow *f, const oxp_subject *s, int64_t at, int64_t n)
+{
+    char text[32];
+    const double rest = n > 1 ? PAD + count_width(f, n, text) : 0;
+    return place(f, box_width(f, s, at), gap_before(s, at), rest);
+}
+
 int oxp_text_height(const oxp_subject *s, oxp_fonts *fonts, int w)
 {
     flow f = {fonts, w, 0, 0};
     char text[32];
     for (int64_t at = 0, n; at < s->dim[0] && f.line < MAX_LINES; at += n) {
         n = oxp_text_run(s, at);
-        place(&f, box_width(&f, s, at), gap_before(s, at));
-        if (n > 1) place(&f, count_width(&f, n, text), PAD);
+        place_word(&f, s, at, n);
+        if (n > 1) place(&f, count_width(&f, n, text), PAD, 0);
     }
     return (f.line < MAX_LINES ? f.line + 1 : MAX_LINES + 1) * LINE_H;
 }
@@ -118,7 +127,7 @@ oxp_status oxp_paint_text(const oxp_painter *p, oxp_rect to, const oxp_subject *
     oxp_canvas_fill(p->canvas, to, OXP_PAPER);
     for (int64_t at = 0, n; at < s->dim[0]; at += n) {
         n = oxp_text_run(s, at);
-        const double w = box_width(&f, s, at), x = place(&f, w, gap_before(s, at));
+        const double w = box_width(&f, s, at), x = place_word(&f, s, at, n);
         if (f.line >= MAX_LINES || (f.line + 1) * LINE_H > to.h) {
             snprintf(text, sizeof text, "and %lld more", (long long)(s->dim[0] - at));
             oxp_text_draw_fit(p->fonts, p->canvas, to.x, to.y + f.line * LINE_H + 16, to.w,
@@ -129,7 +138,7 @@ oxp_status oxp_paint_text(const oxp_painter *p, oxp_rect to, const oxp_subject *
                               (int)lround(fmin(w, f.width)), BOX_H};
         draw_word(p, box, s->names[at], field, field ? oxp_text_strongest(field, at, n) : 0);
         if (n == 1) continue;
-        const double count_x = place(&f, count_width(&f, n, text), PAD);
+        const double count_x = place(&f, count_width(&f, n, text), PAD, 0);
         oxp_text_draw(p->fonts, p->canvas, to.x + count_x, to.y + f.line * LINE_H + 16,
                       OXP_ALIGN_LEFT, &count_style, text);
     }

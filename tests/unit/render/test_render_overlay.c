@@ -203,6 +203,16 @@ static void test_words(void **state)
     assert_int_equal(oxp_subject_height(&s, fonts, 20), 3 * wide);
     const oxp_attribution wrong = {v, 1, {7}, true, 0};
     assert_int_equal(oxp_ansi_text(&f->ctx, &s, &wrong, &look, &sb), OXP_EINVAL);
+
+    /* where "words <pad>" just fits, "x 4" does not go to the next line without its token */
+    static const char *const run[] = {"words", "<pad>", "<pad>", "<pad>", "<pad>", "words"};
+    static const bool all_start[] = {true, true, true, true, true, true};
+    s = (oxp_subject){
+        .kind = OXP_SUBJECT_TEXT, .dim = {2, 1, 1}, .names = run, .starts = all_start};
+    int width = 40;
+    while (oxp_subject_height(&s, fonts, width) > wide) width++;
+    s.dim[0] = 6;
+    assert_int_equal(oxp_subject_height(&s, fonts, width), 3 * wide);
     const oxp_subject picture = photo(f);
     assert_int_equal(oxp_ansi_text(&f->ctx, &picture, &wrong, &look, &sb), OXP_EINVAL);
 }
