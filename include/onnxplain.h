@@ -157,8 +157,9 @@ OXP_API size_t oxp_model_input_count(const oxp_model *model);
 OXP_API size_t oxp_model_output_count(const oxp_model *model);
 OXP_API oxp_array oxp_model_input(const oxp_model *model, size_t index);
 OXP_API oxp_array oxp_model_output(const oxp_model *model, size_t index);
-/* What a symbolic axis of an input (dims[axis] == -1) is called, such as "batch"; NULL: it has no name, or a size. */
+/* What a symbolic axis (dims[axis] == -1) is called, such as "batch"; NULL: it has no name, or a size. */
 OXP_API const char *oxp_model_input_axis(const oxp_model *model, size_t index, int axis);
+OXP_API const char *oxp_model_output_axis(const oxp_model *model, size_t index, int axis);
 
 /* Every tensor that can be named (fed, asked for, attributed to, a target): inputs and computed tensors, in the order of the graph.
  * Their shapes depend on those of the inputs: the view "json" of oxp_inspect tells those of layers, oxp_run any. */

@@ -239,6 +239,10 @@ def test_a_model_from_bytes_and_its_facts(tmp_path):
     assert model.inputs == [("x", "float32", ("N", 2, 10, 12))] and model.outputs[0].name == "logits"
     assert model.labels == ["a", "b", "c"] and model.label(3) is None
     assert "relu3" in model.tensors and "relu3" in model.inspect("layers")
+    assert model.outputs[0].shape == ("N", 3)
+    first = model.layers()[0]
+    assert first.name == model.explain(values(1, 2, 10, 12), "grad-cam").layer and first.shape[0] == 1
+    assert model.facts()["score"]["classes"] == 3 and model.word(0) is None
     x = values(1, 2, 10, 12)
     assert model.explain(x, target="b").target == 1
     with toy("cnn2d") as other:

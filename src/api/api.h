@@ -120,7 +120,8 @@ oxp_status oxp_api_blank_inputs(oxp_ctx *ctx, const oxp_model *m, const char *co
 oxp_status oxp_api_summary(oxp_ctx *ctx, const oxp_model *m, const char *const *shapes,
                            size_t n_shapes, oxp_strbuf *sb);
 /* The view "json" (facts.c), for inputs of these shapes. */
-oxp_status oxp_api_facts(oxp_ctx *ctx, const oxp_model *m, const oxp_tensor *inputs, oxp_strbuf *sb);
+oxp_status oxp_api_facts(oxp_ctx *ctx, const oxp_model *m, const oxp_tensor *inputs,
+                         oxp_strbuf *sb);
 const char *oxp_api_sha256(oxp_model *model); /* hexadecimal, of the model's file */
 
 #endif

@@ -207,13 +207,23 @@ oxp_array oxp_model_output(const oxp_model *model, size_t index)
     return io_array(&model->onnx->outputs[index]);
 }
 
-const char *oxp_model_input_axis(const oxp_model *model, size_t index, int axis)
+static const char *axis_name(const oxp_onnx_io *io, int axis)
 {
-    if (index >= oxp_model_input_count(model)) return NULL;
-    const oxp_onnx_io *io = &model->onnx->inputs[index];
     if (axis < 0 || axis >= io->shape.rank || io->shape.dim[axis] != OXP_DIM_UNKNOWN) return NULL;
     const char *symbol = io->symbols[axis];
     return symbol && symbol[0] ? symbol : NULL;
+}
+
+const char *oxp_model_input_axis(const oxp_model *model, size_t index, int axis)
+{
+    if (index >= oxp_model_input_count(model)) return NULL;
+    return axis_name(&model->onnx->inputs[index], axis);
+}
+
+const char *oxp_model_output_axis(const oxp_model *model, size_t index, int axis)
+{
+    if (index >= oxp_model_output_count(model)) return NULL;
+    return axis_name(&model->onnx->outputs[index], axis);
 }
 
 /* ---- tensors ---- */

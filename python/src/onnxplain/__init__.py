@@ -24,7 +24,7 @@ from ._explain import Estimate
 from ._inputs import Input
 from ._library import lib as _lib
 from ._methods import Method, Parameter, method, methods
-from ._model import Model, TensorInfo
+from ._model import Layer, Model, TensorInfo
 from ._result import Checks, Comparison, Prediction, Result
 
 __version__: str = _lib.oxp_version().decode()
@@ -57,6 +57,7 @@ __all__ = [
     "Input",
     "InternalError",
     "InvalidArgument",
+    "Layer",
     "LimitExceeded",
     "Method",
     "Model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +37,13 @@ def _info(array: _abi.oxp_array, axis: Callable[[int], bytes | None]) -> TensorI
         dims.append(name.decode(errors="replace") if name else dim if dim >= 0 else None)
     dtype = NAMES.get(array.dtype, _abi.Dtype(array.dtype).name.lower())
     return TensorInfo(array.name.decode(), dtype, None if array.rank < 0 else tuple(dims))
+
+
+class Layer(NamedTuple):
+    """A tensor that methods which need a layer can use."""
+
+    name: str
+    shape: tuple[int, ...]  #: for a batch of one
 
 
 class Model(Explains):
@@ -86,7 +94,7 @@ class Model(Explains):
             for i in range(lib.oxp_model_input_count(pointer))
         ]
         self.outputs = [
-            _info(lib.oxp_model_output(pointer, i), lambda _: None)
+            _info(lib.oxp_model_output(pointer, i), partial(lib.oxp_model_output_axis, pointer, i))
             for i in range(lib.oxp_model_output_count(pointer))
         ]
         ranks = [-1 if i.shape is None else len(i.shape) for i in self.inputs]
@@ -124,8 +132,23 @@ class Model(Explains):
             count = range(lib.oxp_model_tensor_count(pointer))
             return [lib.oxp_model_tensor(pointer, i).decode(errors="replace") for i in count]
 
+    def word(self, id: int) -> str | None:
+        """The word behind a token id, as pictures show it; None: not known."""
+        with self._handle as pointer:
+            text = lib.oxp_model_word(pointer, int(id), None)
+            return None if text is None else str(text.decode(errors="replace"))
+
+    def layers(self, *, shapes: Shapes | None = None) -> list[Layer]:
+        """What methods that need a layer can use, the automatic choice first."""
+        return [Layer(t["tensor"], tuple(t["shape"])) for t in self.facts(shapes=shapes)["layers"]]
+
+    def facts(self, *, shapes: Shapes | None = None) -> dict[str, Any]:
+        """Inputs, outputs, score, gradients, layers and attention maps, as Python values."""
+        found: dict[str, Any] = json.loads(self.inspect("json", shapes=shapes))
+        return found
+
     def inspect(self, view: str = "summary", *, shapes: Shapes | None = None) -> str:
-        """Text about the model: "summary", "ops", "layers", "ir" or "plan"."""
+        """Text about the model: "summary", "ops", "layers", "ir", "plan", or the facts as "json"."""
         texts = strings(f"{name}={','.join(map(str, dims))}" for name, dims in (shapes or {}).items())
         with self._handle as pointer:
             return text_of("oxp_inspect", pointer, encode(view), texts, len(texts))

@@ -114,9 +114,13 @@ static void test_axes_and_unknown_ranks(void **state)
     assert_null(oxp_model_input_axis(model, 0, 4));
     assert_null(oxp_model_input_axis(model, 0, -1));
     assert_null(oxp_model_input_axis(model, 1, 0));
+    assert_string_equal(oxp_model_output_axis(model, 0, 0), "N");
+    assert_null(oxp_model_output_axis(model, 0, 1));
+    assert_null(oxp_model_output_axis(model, 1, 0));
     oxp_model_free(model);
     model = open_file(TOY("table_linear__tensor.onnx"));
     assert_int_equal(oxp_model_output(model, 0).rank, -1);
+    assert_null(oxp_model_output_axis(model, 0, 0));
     assert_int_equal(oxp_model_input(model, 0).rank, 2);
     oxp_model_free(model);
 }
