@@ -41,9 +41,10 @@ parity: all ## compare with other software (installed beside) and write docs/par
 	@tools/parity
 	@tools/conformance_newest
 
-docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md
+docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md, docs/tutorial.md's results
 	@tests/cli/readme.pl methods build/onnxplain README.md --update
 	@tools/api_docs.pl
+	@PYTHONPATH=build/python python3 tests/docs/tutorial.py --update
 
 zoo: all ## 155 architectures against ONNX Runtime and torch in double (installed beside); writes docs/zoo.md
 	@tools/zoo

@@ -58,6 +58,7 @@ sub check_code {
     }
     return unless %option;
     for my $line (split /\n/, $code) {
+        next if $line =~ /^\s*import onnxplain\b/; # Python's
         next unless $line =~ m{(?:^|[\s/\$])onnxplain +([a-z]+)\b(.*)};
         my ($sub, $rest) = ($1, $2);
         $tell->("onnxplain has no subcommand $sub") unless $option{$sub};
