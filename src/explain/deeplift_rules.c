@@ -40,12 +40,13 @@ static oxp_val change_of(const oxp_rule_context *rc, oxp_val v)
     return oxp_b_sub(rc->b, v, twin_of(rc, v));
 }
 
-/* share / change, or `slope` where the change is below `limit`, too small to divide by */
+/* share / change, or `slope` where the change is not above `limit`, too small to divide by. Where both runs
+ * hold the same infinity (a mask hides a score) the change is not a number, and there is no share either. */
 static oxp_val ratio(oxp_build *b, oxp_val share, oxp_val change, oxp_val slope, oxp_val limit)
 {
-    const oxp_val small = oxp_b_greater(b, limit, oxp_b_unary(b, &oxp_op_Abs, change));
-    const oxp_val safe = oxp_b_where(b, small, oxp_b_scalar(b, 1.0), change);
-    return oxp_b_where(b, small, slope, oxp_b_div(b, share, safe));
+    const oxp_val large = oxp_b_greater(b, oxp_b_unary(b, &oxp_op_Abs, change), limit);
+    const oxp_val safe = oxp_b_where(b, large, change, oxp_b_scalar(b, 1.0));
+    return oxp_b_where(b, large, oxp_b_div(b, share, safe), slope);
 }
 
 /* The operator's own gradient with other inputs, outputs and adjoint of the first output. */

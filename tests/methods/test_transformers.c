@@ -3,6 +3,7 @@
  * tools/make_attention_refs.py). */
 #include "net.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -284,11 +285,76 @@ static void dense_fused(void **state)
     for (size_t i = 0; i < OXP_COUNT(dense_cases); i++) check_dense(&dense_cases[i], true);
 }
 
+/* ---- masks ---- */
+
+/* Three tokens in causal order, of which the second is read: it cannot see the third. */
+static test_net *masked_net(const char *hidden)
+{
+    char text[2048];
+    snprintf(
+        text, sizeof text,
+        "input %%x:f32(1,3,2) \"x\"\n"
+        "const %%wq:f32(2,2) \"wq\" = [1,-0.5,0.25,1]\nconst %%wk:f32(2,2) \"wk\" = "
+        "[0.5,1,-1,0.5]\n"
+        "const %%wv:f32(2,2) \"wv\" = [1,2,-1,0.5]\nconst %%wy:f32(2,2) \"wy\" = [1,0.5,-1,2]\n"
+        "const %%mask:f32(1,3,3) \"mask\" = [0,%s,%s,0,0,%s,0,0,0]\n"
+        "%%q = MatMul(%%x, %%wq)\n%%k = MatMul(%%x, %%wk)\n%%v = MatMul(%%x, %%wv)\n"
+        "%%kt = Transpose(%%k) {perm=[0,2,1]}\n%%s = MatMul(%%q, %%kt)\n%%m = Add(%%s, %%mask)\n"
+        "%%p \"map\" = Softmax(%%m) {axis=-1}\n%%c = MatMul(%%p, %%v)\n%%z = Add(%%c, %%x)\n"
+        "%%read = Slice(%%z) {starts=[1] ends=[2] axes=[1]}\n"
+        "%%flat = Reshape(%%read) {shape=[1,2]}\n%%y \"y\" = MatMul(%%flat, %%wy)\noutput %%y\n",
+        hidden, hidden, hidden);
+    return test_net_text(text);
+}
+
+/* Behind -infinity as behind -10000, of which the exponential is 0 too: a hidden token gets exactly 0, the others what
+ * they get. */
+static void infinite_masks_hide(void **state)
+{
+    OXP_UNUSED(state);
+    static const double tokens[] = {1, 0.5, -0.75, 1.25, 2, -1};
+    static const struct {
+        const char *method, *param;
+        bool all; /* reads the rows of all tokens, that of the hidden one too */
+    } asked[] = {{"deeplift", "baseline=0", false},
+                 {"deeplift", "baseline=mean", false},
+                 {"deeplift", "baseline=0.5", false},
+                 {"lrp", NULL, false},
+                 {"deep-taylor", NULL, false},
+                 {"integrated-gradients", NULL, false},
+                 {"saliency", NULL, false},
+                 {"input-x-gradient", NULL, false},
+                 {"smoothgrad", NULL, false},
+                 {"attention-rollout", NULL, true},
+                 {"gradient-rollout", NULL, true},
+                 {"tmme", NULL, true},
+                 {"transformer-attribution", NULL, true},
+                 {"legrad", NULL, false}};
+    for (size_t k = 0; k < 2 * OXP_COUNT(asked); k++) {
+        test_net *t = masked_net("-inf"), *finite = masked_net("-10000");
+        const int64_t dims[] = {1, 3, 2};
+        const oxp_tensor x = test_array(t, 3, dims, tokens),
+                         x2 = test_array(finite, 3, dims, tokens);
+        const test_ask ask = {
+            .method = asked[k / 2].method, .params = {asked[k / 2].param}, .fused = k % 2 == 1};
+        const oxp_explanation e = test_explain(t, &ask, &x, 1);
+        const oxp_explanation want = test_explain(finite, &ask, &x2, 1);
+        const oxp_tensor *raw = &e.maps[0].raw;
+        const int64_t n = oxp_shape_elements(&raw->shape), cells = n / 3;
+        test_close(raw, &want.maps[0].raw, k % 2 ? 1e-6 : 1e-12, ask.method);
+        for (int64_t i = 2 * cells; !asked[k / 2].all && i < n; i++)
+            if (fabs(oxp_tensor_get(raw, i)) > 0.0)
+                fail_msg("%s: the hidden token gets %g", ask.method, oxp_tensor_get(raw, i));
+        test_net_close(t);
+        test_net_close(finite);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand), cmocka_unit_test(joined_tokens_are_refused),
+        cmocka_unit_test(by_hand),           cmocka_unit_test(joined_tokens_are_refused),
         cmocka_unit_test(one_block_by_hand), cmocka_unit_test(dense_plain),
-        cmocka_unit_test(dense_fused)};
+        cmocka_unit_test(dense_fused),       cmocka_unit_test(infinite_masks_hide)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
