@@ -121,11 +121,6 @@ static oxp_status drive(oxp_drive *d)
     oxp_chunk chunk;
     moments *m = OXP_NEW(d->ctx->scratch, moments, d->n_out + 1);
     OXP_NOMEM_IF(d->ctx, m);
-    bool varies = false;
-    for (size_t f = 0; f < d->n_feeds; f++) varies = varies || d->varied[f];
-    OXP_FAIL_IF(d->ctx, !varies, OXP_EUNSUPPORTED,
-                "smooth-grad-cam++ adds noise to the input, and the model has no float input: use "
-                "grad-cam++");
     for (size_t o = 0; o < d->n_out; o++) OXP_TRY(new_moments(d, o, &m[o]));
     OXP_TRY(oxp_chunk_new(d, oxp_rows_width(d), &chunk));
     for (size_t item = 0; item < d->n_items; item++) OXP_TRY(smooth_item(d, &chunk, m, item));

@@ -15,7 +15,10 @@ typedef struct oxp_compile {
     const oxp_input_shape *inputs;
     const oxp_val *at; /* model values attributed to; n_at 0: auto layer */
     size_t n_at;
-    bool varies; /* the drive changes what is fed */
+    bool varies; /* the drive changes what is fed: */
+    const oxp_val
+        *line; /* for layers, [n_line], what the inputs become differentiable at; else `at` */
+    size_t n_line;
     bool layered;
     bool attends, flows;    /* layers are attention maps; all of them give one attribution */
     bool crosses;           /* or one for each sequence of tokens */

@@ -192,6 +192,11 @@ static oxp_status compile(oxp_compile *s)
         OXP_TRY(oxp_default_wrt(s->ctx, core->arena, s->model, &wrt, &s->n_at));
         s->at = wrt;
     }
+    if (s->layered && s->varies && !(kind->flags & OXP_METHOD_TAIL)) {
+        oxp_val *line;
+        OXP_TRY(oxp_default_wrt(s->ctx, core->arena, s->model, &line, &s->n_line));
+        s->line = line;
+    }
     OXP_TRY(beside_of(s, kind));
     const oxp_val output = set->target_tensor ? set->target_tensor : s->model->outputs[0];
     OXP_TRY(oxp_compile_forward(s, output));

@@ -71,17 +71,22 @@ static oxp_status specialise_plainly(oxp_compile *s, oxp_arena *tmp, const oxp_f
     return oxp_specialise(s->ctx, tmp, s->model, &cut, special, NULL);
 }
 
+/* What the drive varies: of layer methods the line, of others what they attribute to. */
+static bool on_line(const oxp_compile *s)
+{
+    return s->layered && !s->tail;
+}
+
 /* Shapes of inner tensors that are fed directly: from a forward-only specialisation. */
 static oxp_status inner_shapes(oxp_compile *s, const oxp_feed *feeds, size_t n_feeds,
-                               oxp_shape *shapes)
+                               const oxp_val *vals, size_t n, oxp_shape *shapes)
 {
     oxp_arena *tmp = oxp_arena_new(s->core->net->hooks);
     OXP_NOMEM_IF(s->ctx, tmp);
     oxp_special special;
-    const oxp_status status =
-        specialise_plainly(s, tmp, feeds, n_feeds, s->at, s->n_at, false, &special);
-    for (size_t i = 0; status == OXP_OK && i < s->n_at; i++)
-        shapes[i] = *oxp_shape_at(special.g, special.map[s->at[i]]);
+    const oxp_status status = specialise_plainly(s, tmp, feeds, n_feeds, vals, n, false, &special);
+    for (size_t i = 0; status == OXP_OK && i < n; i++)
+        shapes[i] = *oxp_shape_at(special.g, special.map[vals[i]]);
     oxp_arena_free(tmp);
     return status;
 }
@@ -131,10 +136,8 @@ static oxp_status add_feed(oxp_compile *s, oxp_val v, const oxp_shape *full, boo
     f->row = shared ? *full : oxp_core_row(full, core->width);
     f->count = oxp_shape_elements(&f->row);
     const int at = index_of(s->at, s->n_at, v);
-    const bool inputs_vary = s->layered && !s->tail;
-    f->varied =
-        inputs_vary ? value->kind == OXP_VALUE_INPUT && oxp_dtype_is_float(value->dtype) : at >= 0;
-    f->out = inputs_vary ? -1 : at;
+    f->varied = on_line(s) ? index_of(s->line, s->n_line, v) >= 0 : at >= 0;
+    f->out = on_line(s) ? -1 : at;
     return OXP_OK;
 }
 
@@ -142,9 +145,11 @@ static oxp_status make_feeds(oxp_compile *s, oxp_feed **feeds)
 {
     oxp_core *core = s->core;
     const size_t n_in = s->model->n_inputs;
-    core->feeds = OXP_NEW(core->arena, oxp_core_feed, n_in + s->n_at);
-    oxp_shape *shapes = OXP_NEW(s->ctx->scratch, oxp_shape, s->n_at + 1);
-    *feeds = OXP_NEW(s->ctx->scratch, oxp_feed, n_in + s->n_at);
+    const oxp_val *vary = on_line(s) ? s->line : s->at;
+    const size_t n = on_line(s) ? s->n_line : s->n_at;
+    core->feeds = OXP_NEW(core->arena, oxp_core_feed, n_in + n);
+    oxp_shape *shapes = OXP_NEW(s->ctx->scratch, oxp_shape, n + 1);
+    *feeds = OXP_NEW(s->ctx->scratch, oxp_feed, n_in + n);
     OXP_FAIL_IF(s->ctx, !core->feeds || !*feeds || !shapes, OXP_ENOMEM, "out of memory");
     bool inner = false;
     for (size_t i = 0; i < n_in; i++) {
@@ -152,13 +157,12 @@ static oxp_status make_feeds(oxp_compile *s, oxp_feed **feeds)
         OXP_TRY(add_feed(s, s->model->inputs[i], &full, s->inputs[i].shared, s->inputs[i].fixed,
                          &(*feeds)[i]));
     }
-    for (size_t i = 0; i < s->n_at; i++)
-        inner = inner || index_of(s->model->inputs, n_in, s->at[i]) < 0;
-    if (!s->varies || (s->layered && !s->tail) || !inner) return OXP_OK;
-    OXP_TRY(inner_shapes(s, *feeds, n_in, shapes));
-    for (size_t i = 0; i < s->n_at; i++)
-        if (index_of(s->model->inputs, n_in, s->at[i]) < 0)
-            OXP_TRY(add_feed(s, s->at[i], &shapes[i], false, NULL, &(*feeds)[core->n_feeds]));
+    for (size_t i = 0; i < n; i++) inner = inner || index_of(s->model->inputs, n_in, vary[i]) < 0;
+    if (!s->varies || !inner) return OXP_OK;
+    OXP_TRY(inner_shapes(s, *feeds, n_in, vary, n, shapes));
+    for (size_t i = 0; i < n; i++)
+        if (index_of(s->model->inputs, n_in, vary[i]) < 0)
+            OXP_TRY(add_feed(s, vary[i], &shapes[i], false, NULL, &(*feeds)[core->n_feeds]));
     return OXP_OK;
 }
 

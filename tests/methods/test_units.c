@@ -281,6 +281,44 @@ static void tokens_start_at_a_token(void **state)
     test_net_close(t);
 }
 
+/* Ids do not vary along a line; what they look up does, for methods at layers as for those at the input. Rows of the
+ * table are (1,2), (3,-1), (0.5,4); the units are 2 a + b and a - b of the sum of both tokens, the score u0 u1. */
+static void lines_run_through_embeddings(void **state)
+{
+    OXP_UNUSED(state);
+    static const char text[] = "input %ids:i64(1,2) \"ids\"\n"
+                               "const %table:f32(3,2) \"table\" = [1,2,3,-1,0.5,4]\n"
+                               "const %w:f32(2,2) \"w\" = [2,1,1,-1]\n"
+                               "%word \"word\" = Gather(%table, %ids) {axis=0}\n"
+                               "%sum = ReduceSum(%word) {axes=[1] keepdims=0}\n"
+                               "%units \"units\" = MatMul(%sum, %w)\n"
+                               "%a = Slice(%units) {starts=[0] ends=[1] axes=[1]}\n"
+                               "%b = Slice(%units) {starts=[1] ends=[2] axes=[1]}\n"
+                               "%y \"y\" = Mul(%a, %b)\noutput %y\n";
+    /* tokens 1 and 2: the sum is (3.5,3), the units 10 and 0.5, the score 5; from zero each unit has half of it */
+    static const struct {
+        const char *method, *baseline;
+        double want[2];
+    } asked[] = {
+        {"conductance", "baseline=0", {2.5, 2.5}},
+        /* from (1,1) twice: units 6 and 0, score 0; unit 0 gets 4 . 0.25, unit 1 0.5 . 8 */
+        {"conductance", "baseline=1", {1, 4}},
+        {"internal-influence", "baseline=0", {0.25, 5}},
+        {"internal-influence", "baseline=1", {0.25, 8}}};
+    const double given[] = {1, 2};
+    for (size_t k = 0; k < 2 * OXP_COUNT(asked); k++) {
+        test_net *t = test_net_text(text);
+        const oxp_tensor ids = test_array(t, 2, (const int64_t[]){1, 2}, given);
+        const test_ask ask = {.method = asked[k / 2].method,
+                              .params = {asked[k / 2].baseline},
+                              .layers = {"units"},
+                              .fused = k % 2 == 1};
+        const oxp_explanation e = test_explain(t, &ask, &ids, 1);
+        test_close_to(&e.maps[0].raw, asked[k / 2].want, 2, k % 2 ? 1e-6 : 1e-12, ask.method);
+        test_net_close(t);
+    }
+}
+
 /* Arrays in place of words: one row of the input or of an inner tensor. */
 static void arrays_are_baselines(void **state)
 {
@@ -378,9 +416,13 @@ static void several_arrays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_plain),        cmocka_unit_test(numbers_fused),
-        cmocka_unit_test(layers_add_up),        cmocka_unit_test(tokens_start_at_a_token),
-        cmocka_unit_test(arrays_are_baselines), cmocka_unit_test(several_arrays),
+        cmocka_unit_test(numbers_plain),
+        cmocka_unit_test(numbers_fused),
+        cmocka_unit_test(layers_add_up),
+        cmocka_unit_test(tokens_start_at_a_token),
+        cmocka_unit_test(arrays_are_baselines),
+        cmocka_unit_test(several_arrays),
+        cmocka_unit_test(lines_run_through_embeddings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
