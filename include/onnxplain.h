@@ -108,7 +108,7 @@ typedef void (*oxp_log_fn)(const char *topic, const char *line, void *user);
  * to cancel (OXP_ECANCELLED). */
 typedef int (*oxp_progress_fn)(const char *what, uint64_t done, uint64_t total, void *user);
 
-/* ---- arrays: stable ---------------------------------------------------------------------------------------------- */
+/* ---- arrays, texts, bytes: stable -------------------------------------------------------------------------------- */
 
 /* Numbers as in ONNX's TensorProto.DataType. */
 typedef enum oxp_dtype {
@@ -128,6 +128,15 @@ typedef struct oxp_array {
     int64_t dims[OXP_MAX_RANK]; /* the first `rank` count; -1: symbolic (likewise) */
     const void *data;           /* NULL in descriptions and for arrays without elements */
 } oxp_array;
+
+/* A string and bytes that the library made and the caller owns. */
+typedef struct oxp_text oxp_text;
+OXP_API const char *oxp_text_str(const oxp_text *text);
+OXP_API void oxp_text_free(oxp_text *text);
+typedef struct oxp_blob oxp_blob;
+OXP_API const void *oxp_blob_data(const oxp_blob *blob);
+OXP_API size_t oxp_blob_size(const oxp_blob *blob);
+OXP_API void oxp_blob_free(oxp_blob *blob);
 
 /* ---- models: stable ---------------------------------------------------------------------------------------------- */
 
@@ -181,14 +190,10 @@ OXP_API const char *oxp_model_word(const oxp_model *model, int64_t id, int *star
 
 /* ---- text about models: provisional ------------------------------------------------------------------------------ */
 
-typedef struct oxp_text oxp_text; /* a string that the caller owns */
-OXP_API const char *oxp_text_str(const oxp_text *text);
-OXP_API void oxp_text_free(oxp_text *text);
-
 /* view: "json" (inputs, outputs, score, gradients, layers for layer methods with the automatic choice first, attention maps), and for
- * people, in wording that may change: "summary", "ops" (operators used), "layers", "ir" and "plan" (a saliency map's graph and steps). shapes: "name=1,3,224,224" for inputs
- * with symbolic dims; a symbolic first axis is 1 unless it is given. With model NULL only "ops": the table of supported operators.
- * Errors: OXP_EINVAL (no such view, a shape is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
+ * people, in wording that may change: "summary", "ops" (operators used), "layers", "ir" and "plan" (a saliency map's graph and steps).
+ * shapes: "name=1,3,224,224" for inputs with symbolic dims; a symbolic first axis is 1 unless it is given. With model NULL only "ops":
+ * the table of supported operators. Errors: OXP_EINVAL (no such view, a shape is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
 OXP_API oxp_status oxp_inspect(oxp_text **out, const oxp_model *model, const char *view, const char *const *shapes,
                                size_t n_shapes, oxp_error *error);
 /* The view "summary" of any ONNX file: one that is not supported is described too, with all that it lacks. Errors: those of
@@ -255,7 +260,8 @@ typedef struct oxp_run_options {
 /* Tensors of the model computed from others: any named tensor may be fed, and any asked for. feeds: by name, or by position among the
  * model's inputs; all that the outputs depend on, floats of any width (converted) for floats, integers for integers. outputs: names,
  * in whose order the values come; n_outputs 0: the model's own. Floats come as float32 (float64 with precision f64), integers and
- * booleans in the model's type. Compiles at each call: for many inputs use an oxp_runner. Memory: the model's max_memory. Errors: OXP_EINVAL (no such tensor, a feed that is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
+ * booleans in the model's type. Compiles at each call: for many inputs use an oxp_runner. Memory: the model's max_memory.
+ * Errors: OXP_EINVAL (no such tensor, a feed that is missing or does not fit), OXP_EUNSUPPORTED, OXP_ELIMIT. */
 OXP_API oxp_status oxp_run(oxp_values **out, const oxp_model *model, const oxp_array *feeds, size_t n_feeds,
                            const char *const *outputs, size_t n_outputs, const oxp_run_options *options, oxp_error *error);
 
@@ -285,7 +291,7 @@ typedef struct oxp_explain_options {
     size_t n_params;
     const char *target;         /* default "top1" */
     const char *contrast;       /* the other target, "" = runner-up, NULL = none (contrastive methods: runner-up) */
-    const char *space;          /* "logit" (default), "prob", "output" (as the model gives it); a target in another tensor: "output" */
+    const char *space;          /* "logit" (default, but for methods defined on probabilities), "prob", "output" (as the model gives it) */
     const char *const *layers;  /* names of tensors for methods that need a layer; none: found automatically */
     size_t n_layers;
     const char *const *wrt;     /* names of tensors to attribute to; none: the inputs */
@@ -306,7 +312,8 @@ typedef struct oxp_explain_options {
 #define OXP_EXPLAIN_OPTIONS_INIT {sizeof(oxp_explain_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A method on a model, with its options, which are copied: reusable for any number of inputs and targets. It compiles at the first
- * call; another target compiles nothing, other shapes compile once more. Errors: OXP_EINVAL (no such method, parameter, tensor). */
+ * call, and once more for other shapes, a target in another tensor, or a first contrast; another class compiles nothing.
+ * Errors: OXP_EINVAL (no such method, parameter, tensor). */
 typedef struct oxp_explainer oxp_explainer;
 OXP_API oxp_status oxp_explainer_new(oxp_explainer **out, const oxp_model *model, const oxp_explain_options *options,
                                      oxp_error *error);
@@ -342,7 +349,7 @@ OXP_API oxp_status oxp_explainer_cost(oxp_estimate *out, oxp_explainer *explaine
 typedef struct oxp_map {
     const char *tensor;     /* what it is an attribution of */
     oxp_array attribution;  /* raw, signed, unnormalised; float32 (float64 with precision f64), (N, ...) in the tensor's own shape */
-    oxp_array map;          /* channels reduced, (N, spatial...) at the input's resolution (layers are enlarged, unless upsample=none); float32 */
+    oxp_array map;          /* channels reduced, (N, spatial...) float32, at the input's resolution (layers too, unless upsample=none) */
     const char *reduction;  /* how channels were reduced: "max", "sum", "mean", "l1", "l2"; "none", "magnitude": there are none */
 } oxp_map;
 
@@ -437,11 +444,6 @@ typedef struct oxp_render_options {
     double alpha;           /* strongest overlay opacity; above 0, at most 1; default 0.7 */
 } oxp_render_options;
 #define OXP_RENDER_OPTIONS_INIT {sizeof(oxp_render_options), 0, 0, 0}
-
-typedef struct oxp_blob oxp_blob; /* bytes that the caller owns */
-OXP_API const void *oxp_blob_data(const oxp_blob *blob);
-OXP_API size_t oxp_blob_size(const oxp_blob *blob);
-OXP_API void oxp_blob_free(oxp_blob *blob);
 
 /* One map of one item. format: "png": over the picture, at its resolution, or over the words, the volume, series or row; "ansi": the
  * words of a text on coloured ground, for a terminal (OXP_EINVAL for other inputs); "npy": the raw attribution of the whole batch.

@@ -71,7 +71,8 @@ while (my ($title, $content) = splice @groups, 0, 2) {
         $code =~ s/\s+\z//;
         $reference .= "\n```c\n$code\n```\n" if length $code;
     }
-    (my $anchor = lc $name) =~ s/ /-/g;
+    (my $anchor = lc $name) =~ s/[^a-z -]//g;
+    $anchor =~ s/ /-/g;
     push @index, "| [$name](#$anchor) | $stability | " . join(', ', map { "`$_`" } @all) . " |\n";
 }
 my ($rules) = words($top) =~ /^( - .*)\z/ms or die "$header: the opening comment has no list\n";
