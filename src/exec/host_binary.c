@@ -80,6 +80,19 @@ oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, ox
     return oxp_lower_map(lw, row->name, row->loop, NULL, 0, in, 2, z);
 }
 
+oxp_status oxp_lower_chain(oxp_lower *lw, oxp_bin bin, const oxp_val *x, size_t n, oxp_val y)
+{
+    /* in several steps: y must not lie where a later step still reads */
+    oxp_val like = x[0];
+    for (size_t i = n; i-- > 0;)
+        if (oxp_shape_equal(&oxp_lower_at(lw, x[i])->shape, &oxp_lower_at(lw, y)->shape))
+            like = x[i];
+    if (n > 2) OXP_TRY(oxp_lower_result_like(lw, y, like, OXP_NO_VAL));
+    OXP_TRY(oxp_lower_binary(lw, bin, x[0], x[1], y));
+    for (size_t i = 2; i < n; i++) OXP_TRY(oxp_lower_binary(lw, bin, y, x[i], y));
+    return OXP_OK;
+}
+
 OXP_SIMD static void where_block(const void *args, int64_t n, const void *const *in, void *out)
 {
     const unsigned char *cond = in[0];

@@ -359,13 +359,13 @@ static oxp_status pow_lower(oxp_lower *lw, const oxp_node *node)
     return lower_binary(lw, node, OXP_BIN_POW);
 }
 
-/* One input is passed on; two are one loop; more are evaluated by `ref`, for want of a place for
- * what lies between. */
+/* One input is passed on; more are a loop for each but the first. */
 static oxp_status lower_chain(oxp_lower *lw, const oxp_node *node, oxp_bin bin)
 {
     if (node->n_in == 1)
         return oxp_lower_alias(lw, node->out[0], node->in[0], oxp_lower_place(lw, node->in[0]));
-    return node->n_in == 2 ? lower_binary(lw, node, bin) : oxp_lower_by_ref(lw, node);
+    if (!oxp_node_all_float(oxp_lower_graph(lw), node)) return oxp_lower_by_ref(lw, node);
+    return oxp_lower_chain(lw, bin, node->in, node->n_in, node->out[0]);
 }
 
 static oxp_status min_lower(oxp_lower *lw, const oxp_node *n)

@@ -95,6 +95,8 @@ oxp_status oxp_lower_unary_grad(oxp_lower *lw, oxp_fn fn, double alpha, double b
                                 const oxp_val *dy, size_t n, oxp_val dx);
 /* float arithmetic, float compares */
 oxp_status oxp_lower_binary(oxp_lower *lw, oxp_bin bin, oxp_val x, oxp_val y, oxp_val z);
+oxp_status oxp_lower_chain(oxp_lower *lw, oxp_bin bin, const oxp_val *x, size_t n,
+                           oxp_val y); /* left to right, n > 1 */
 oxp_status oxp_lower_sum(oxp_lower *lw, const oxp_val *x, size_t n, oxp_val y);
 oxp_status oxp_lower_where(oxp_lower *lw, oxp_val cond, oxp_val x, oxp_val y, oxp_val z);
 oxp_status oxp_lower_cast(oxp_lower *lw, oxp_val x, oxp_val y);
