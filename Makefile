@@ -2,13 +2,14 @@
 JOBS   ?= $(shell nproc)
 WERROR ?= OFF
 PREFIX ?= /usr/local
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 MAKEFLAGS += --no-print-directory
 CTEST   = ctest --output-on-failure -j $(JOBS)
 
 # $(call build,PRESET): configure (cheap when nothing changed) and build everything.
 build = cmake --preset $(1) -DOXP_WERROR=$(WERROR) >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: all demo check check-long asan clang fuzz bench parity zoo conformance conformance-newest docs fmt lint install clean deps help
+.PHONY: all demo check check-long asan clang fuzz bench bench-python wheel parity zoo conformance conformance-newest docs fmt lint install clean deps help
 
 all: ## build the command build/onnxplain and the shared library beside it
 	@$(call build,release)
@@ -36,6 +37,12 @@ fuzz: ## libFuzzer on the loader and the engine, half an hour each (tools/fuzz M
 bench: all ## benchmarks: ours against the bare kernels, in one run
 	@bench/run
 	@bench/run --methods
+
+bench-python: all ## what the Python binding costs on top of the C library; memory; threads
+	@PYTHONPATH=build/python OMP_WAIT_POLICY=passive $(PYTHON) bench/python.py
+
+wheel: deps ## the Python package as a wheel, in build-wheel/
+	@PYTHON=$(PYTHON) tools/wheel
 
 parity: all ## compare with other software (installed beside) and write docs/parity.md
 	@tools/parity

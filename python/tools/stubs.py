@@ -1,6 +1,6 @@
 """Writes _explain.pyi: what type checkers and editors know of Model.explain, from the library's own tables.
 
-    PYTHONPATH=FOLDER_OF_THE_PACKAGE python stubs.py --out _explain.pyi
+    python stubs.py --package build/python --out _explain.pyi
 
 One signature per method, with its parameters, their types, defaults and sentences; so a parameter that a
 method does not have is an error before anything runs.
@@ -9,11 +9,18 @@ method does not have is an error before anything runs.
 import argparse
 import inspect
 import pathlib
+import sys
 import textwrap
 from dataclasses import fields
 
-import onnxplain
-from onnxplain import _abi, _explain, _question
+args = argparse.ArgumentParser()
+args.add_argument("--package", required=True, help="the folder that holds the package")
+args.add_argument("--out", type=pathlib.Path, required=True)
+args = args.parse_args()
+sys.path.insert(0, args.package)
+
+import onnxplain  # noqa: E402
+from onnxplain import _abi, _explain, _question  # noqa: E402
 
 BASELINE = "Baseline"
 NUMBERS = "str | float | Sequence[float]"
@@ -112,12 +119,4 @@ def lines():
     yield "\ndef join(items: list[Any]) -> Any: ..."
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--out", type=pathlib.Path, required=True)
-    text = "\n".join(line for line in lines()) + "\n"
-    args.parse_args().out.write_text(text)
-
-
-if __name__ == "__main__":
-    main()
+args.out.write_text("\n".join(lines()) + "\n")

@@ -123,7 +123,7 @@ def annotation(f: Field[Any]) -> str:
     return str(f.type)
 
 
-def _sign(function: Any) -> None:
+def _sign(function: Any, skip: Sequence[str] = ()) -> None:
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
     kind = inspect.Parameter.KEYWORD_ONLY
     names = {p.name for p in own}
@@ -132,19 +132,14 @@ def _sign(function: Any) -> None:
             f.name, kind, default=None if f.default is MISSING else f.default, annotation=annotation(f)
         )
         for f in fields(Question)
-        if f.name not in names
+        if f.name not in names and f.name not in skip
     ]
     rest = inspect.Parameter("method_parameters", inspect.Parameter.VAR_KEYWORD)
     function.__signature__ = inspect.Signature([*own, *more, rest])
 
 
-for _function in (
-    Explains.explain,
-    Explains.explain_many,
-    Explains.compare,
-    Explains.estimate,
-    Explains.predict,
-):
+for _function in (Explains.explain, Explains.explain_many, Explains.compare, Explains.estimate):
     _sign(_function)
+_sign(Explains.predict, ["method"])
 _names = [f"  {m.name + ':':32} {m.sentence}" for m in methods()]
 Explains.explain.__doc__ = f"{Explains.explain.__doc__}\n\nMethods:\n" + "\n".join(_names)

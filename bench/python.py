@@ -1,0 +1,129 @@
+"""What the Python binding costs on top of the C library, and whether it keeps its memory.
+
+    PYTHONPATH=build/python python bench/python.py [--calls 10000]
+
+overhead: time of one Model.explain less that of the bare oxp_explain on the same explainer, inputs and thread (medians
+of interleaved calls); the same for Model.run. Memory: resident bytes before and after many calls. Threads: four on one
+model, whose results must be equal to those of one. Exit status 1: overhead of 0.3 ms or more, memory grows, or
+results differ.
+"""
+
+import argparse
+import ctypes
+import gc
+import pathlib
+import statistics
+import threading
+import time
+
+import numpy as np
+
+import onnxplain as ox
+from onnxplain import _abi, _library
+from onnxplain._explain import Question
+from onnxplain._inputs import Loading
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TOY, DEMO = ROOT / "tests/data/toy/cnn2d.onnx", ROOT / "models/efficientnet-lite0.onnx"
+
+
+def resident():
+    pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * 4096
+
+
+class Bare:
+    """The same explainer called without the package's help: ctypes calls and nothing else."""
+
+    def __init__(self, model, x, method):
+        self.given = model._read(x, Loading())
+        _, self.explainer = model._explainer(Question.of(method, {"target": 1}), self.given)
+
+    def __call__(self):
+        out = ctypes.c_void_p()
+        error = _abi.oxp_error()
+        handle, given = self.explainer._handle.pointer, self.given
+        _library.lib.oxp_explain(
+            ctypes.byref(out), handle, given.arrays, given.count, b"1", None, ctypes.byref(error)
+        )
+        _library.lib.oxp_result_free(out)
+
+
+def clock(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def overhead(model, x, method, calls):
+    """Median seconds of a call through the package, and bare; interleaved, so that both see the same machine."""
+    bare = Bare(model, x, method)
+    for _ in range(10):
+        model.explain(x, method, target=1)
+        bare()
+    pairs = [(clock(lambda: model.explain(x, method, target=1)), clock(bare)) for _ in range(calls)]
+    return [statistics.median(side) for side in zip(*pairs, strict=True)]
+
+
+def row(what, ours, bare):
+    print(f"{what:34} {1e3 * ours:9.3f} {1e3 * bare:9.3f} {1e3 * (ours - bare):9.3f}")
+    return ours - bare
+
+
+def grown(calls):
+    """Bytes that many calls of every kind leave behind, after as many to warm up."""
+    model, x = ox.Model(TOY), np.ones((1, 2, 10, 12), np.float32)
+    sizes = []
+    for _ in range(2):
+        for i in range(calls // 2):
+            r = model.explain(x, ("saliency", "grad-cam")[i % 2], target=i % 3)
+            assert r.map is not None and r.top and r.checks
+            if i % 4 == 0:
+                model.run(x)
+            if i % 100 == 0:
+                r.to_png()
+        gc.collect()
+        sizes.append(resident())
+    return sizes[1] - sizes[0]
+
+
+def threads_agree(turns):
+    model, x = ox.Model(TOY), np.random.default_rng(0).standard_normal((1, 2, 10, 12)).astype(np.float32)
+    want = [model.explain(x, target=t).attribution.copy() for t in range(3)]
+    same = []
+
+    def work():
+        for i in range(turns):
+            same.append(np.array_equal(model.explain(x, target=i % 3).attribution, want[i % 3]))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return len(same) == 4 * turns and all(same)
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--calls", type=int, default=10000)
+    calls = args.parse_args().calls
+    print(f"{'milliseconds per call':34} {'package':>9} {'bare C':>9} {'overhead':>9}")
+    toy, x = ox.Model(TOY), np.ones((1, 2, 10, 12), np.float32)
+    demo, photo = ox.Model(DEMO), np.ones((1, 3, 224, 224), np.float32)
+    worst = max(
+        row("saliency, a toy", *overhead(toy, x, "saliency", calls // 5)),
+        row("grad-cam, a toy", *overhead(toy, x, "grad-cam", calls // 5)),
+    )
+    row("grad-cam, EfficientNet-Lite0", *overhead(demo, photo, "grad-cam", 30))
+    more = grown(calls)
+    print(f"memory after {calls} calls: {more / 2**20:+.2f} MiB")
+    agree = threads_agree(calls // 20)
+    print(f"4 threads on one model: {'equal results' if agree else 'DIFFERENT results'}")
+    bad = worst >= 0.3e-3 or more > 2**20 or not agree
+    print("fails" if bad else "holds: overhead below 0.3 ms, memory stable, threads agree")
+    return int(bad)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
