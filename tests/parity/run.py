@@ -1,6 +1,6 @@
 """Compares onnxplain's raw arrays with the peers' and writes docs/parity.md; exit status 1 when a row fails.
 
-    python tests/parity/run.py [--model A,B] [--only WORD] [--fresh] [--command build/onnxplain] [--out docs/parity.md]
+    python tests/parity/run.py [--model A,B] [--only WORD] [--fresh] [--through package] [--out docs/parity.md]
 
 The error is the largest difference over the largest magnitude of the peer's array; the peer runs in double, we in
 double and in float. What is already known (store.py) is not computed again unless --fresh.
@@ -10,39 +10,18 @@ import argparse
 import concurrent.futures
 import pathlib
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
 import numpy as np
 
 import peers  # noqa: F401  (first: it makes torchvision's names known)
-from cases import WORK, cases
+from cases import cases
+from ours import WAYS
 from report import LIMIT, verdict, write
 from rows import ROWS
 from store import Store
-
-
-def ours(command, row, case, precision):
-    """The command's arrays, in the order of the inputs."""
-    out = pathlib.Path(tempfile.mkdtemp(dir=WORK))
-    call = [command, "explain", str(case.path), *[f"{k}={v}" for k, v in case.feeds.items()]]
-    call += ["--method", row.method, "--target", str(case.target), "--format", "npy", "--threads", "1"]
-    call += ["--quiet", "--out", str(out), "--precision", precision, *row.flags.split()]
-    call += [] if "--space" in row.flags else ["--space", "output"]
-    call += ["--layer", case.layer] if "layer" in row.on.split() else []
-    call += ["--wrt", case.layer] if "at_layer" in row.on.split() else []
-    call += ["--wrt", case.wrt] if case.wrt and not row.layered and "masked" not in row.on.split() else []
-    for setting in row.set.split():
-        call += ["--set", setting]
-    done = subprocess.run(call, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    found = [np.load(f) for f in sorted(out.glob("*.npy"))]
-    shutil.rmtree(out)
-    return found
 
 
 def error(row, mine, theirs):
@@ -83,9 +62,9 @@ def rounding(row, case, theirs):
     return max(found) if found else None  # None: the peer cannot be run in float32
 
 
-def compare(pool, store, key, command, row, case):
+def compare(pool, store, key, ours, row, case):
     """Errors by precision, or {"error": message}. Our runs go beside the peer's."""
-    runs = {p: pool.submit(ours, command, row, case, p) for p in ("f64", "f32")}
+    runs = {p: pool.submit(ours.arrays, row, case, p) for p in ("f64", "f32")}
     try:
         theirs = peer_arrays(store, key, row, case)
     except Exception as e:
@@ -136,20 +115,17 @@ class Progress:
         print(text, flush=True)
 
 
-def methods(command):
-    listed = subprocess.run([command, "methods"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in listed.splitlines() if line[:2].isspace()}
-
-
 def main():
     args = argparse.ArgumentParser()
-    args.add_argument("--command", default="build/onnxplain")
+    args.add_argument("--build", type=pathlib.Path, default="build")
+    args.add_argument("--through", choices=WAYS, default="package", help="both: their arrays must be the same")
     args.add_argument("--only", default="", help="rows whose text contains this")
     args.add_argument("--model", default="", help="models whose name contains one of these (a,b)")
     args.add_argument("--fresh", action="store_true", help="compute everything again")
     args.add_argument("--out", type=pathlib.Path)
     args = args.parse_args()
-    have, results, start = methods(args.command), [], time.time()
+    ours = WAYS[args.through](args.build)
+    have, results, start = ours.methods(), [], time.time()
     chosen = [c for c in cases() if any(word in c.name for word in args.model.split(","))]
     todo = [
         (index, row, case)
@@ -157,7 +133,7 @@ def main():
         for index, row in enumerate(ROWS)
         if row.method in have and args.only in row.title + row.peer and case.has(row.on)
     ]
-    store = Store(args.command, args.fresh)
+    store = Store([*ours.files, *sorted(args.build.glob("libonnxplain.so*"))], args.fresh)
     names = [f"{case.name} {row.title} | {row.peer}" for _, row, case in todo]
     progress, pool = Progress(names, store.seconds), concurrent.futures.ThreadPoolExecutor(1)
     for name, (index, row, case) in zip(names, todo):
@@ -165,7 +141,7 @@ def main():
         begun, key = time.time(), store.peer_key(index, row, case)
         result, seconds = store.result(key), None
         if result is None:
-            result = compare(pool, store, key, args.command, row, case)
+            result = compare(pool, store, key, ours, row, case)
             seconds = time.time() - begun
             if "error" not in result:
                 store.keep_result(key, name, result, seconds)

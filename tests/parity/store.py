@@ -39,14 +39,9 @@ def case_key(case):
     return digest(repr(case), *[f.read_bytes() for f in files])
 
 
-def command_key(command):
-    folder = pathlib.Path(command).parent
-    return digest(*[f.read_bytes() for f in (pathlib.Path(command), *sorted(folder.glob("libonnxplain.so*")))])
-
-
 class Store:
-    def __init__(self, command, fresh):
-        self.fresh, self.command = fresh, command_key(command)
+    def __init__(self, ours, fresh):
+        self.fresh, self.ours = fresh, digest(*[f.read_bytes() for f in ours])
         self.sources = row_texts()
         self.cases, self.files = {}, {}
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -66,7 +61,7 @@ class Store:
         return digest(*set_up, self.cases[case.name], source, *shared)
 
     def result_path(self, peer_key):
-        return CACHE / f"{digest(peer_key, self.command)}.json"
+        return CACHE / f"{digest(peer_key, self.ours)}.json"
 
     def result(self, peer_key):
         path = self.result_path(peer_key)

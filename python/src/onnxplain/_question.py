@@ -172,7 +172,7 @@ class Compiled:
 
 def compile_question(q: Question, reader: Reader, given: Given) -> Compiled:
     inner = listed(q.wrt)
-    at_input = str(q.parameters.get("baseline_at", "")) == "input"
+    at_input = any(name_of(word) == "baseline-at" and at == "input" for word, at in q.parameters.items())
     baselines = Baselines(reader, given, q, inner[0] if len(inner) == 1 and not at_input else None)
     texts = []
     for word, value in q.parameters.items():
