@@ -48,10 +48,11 @@ parity: all ## compare with other software (installed beside) and write docs/par
 	@tools/parity
 	@tools/conformance_newest
 
-docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md, docs/tutorial.md's results
+docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md, docs/tutorial.md's results, docs/python.md
 	@tests/cli/readme.pl methods build/onnxplain README.md --update
 	@tools/api_docs.pl
-	@PYTHONPATH=build/python python3 tests/docs/tutorial.py --update
+	@PYTHONPATH=build/python $(PYTHON) tests/docs/tutorial.py --update
+	@PYTHONPATH=build/python $(PYTHON) python/tools/reference.py
 
 zoo: all ## 155 architectures against ONNX Runtime and torch in double (installed beside); writes docs/zoo.md
 	@tools/zoo

@@ -41,21 +41,24 @@ class Explains:
     def explain(self, inputs: Inputs, /, method: str = "saliency", **options: Any) -> Result:
         """What of the inputs made the model answer as it did.
 
-        inputs: a picture (path, bytes, Pillow image, uint8 pixels), an array as the model takes it, a list
+        `inputs`: a picture (path, bytes, Pillow image, uint8 pixels), an array as the model takes it, a list
         of either (a batch), or a dict of those by the names of the model's inputs. A picture gives maps
-        without a batch axis; arrays and lists give maps with one, and result[i] is an item.
+        without a batch axis; arrays and lists give maps with one, and `result[i]` is an item.
 
-        target: a class number or label, "top1" (default) to "topK", a tensor's element "a[0,5]", "sum:a".
-        contrast: why the target and not this; "": the runner-up. space: "logit" (default), "prob" or
-        "output". layer: of methods that need one (default: found). wrt: tensors to attribute to (default:
-        the inputs). precision: "f32" or "f64". threads: default all cores. max_memory: bytes. top_k:
-        classes reported (3). optimise: False turns folding and fusing off. preprocess: how pictures are
-        made ready, where the files beside the model do not say: a preset, a JSON file, or settings by name.
-        layout: "NCHW" or "NHWC". shapes: of inputs that the model leaves open. progress: called with (what,
-        done, total); returning False cancels. parameters: of the method, for programs that have them in a
-        dict.
+        - `target`: a class number or label; "top1" (default) to "topK"; an element of tensor a, "a[0,5]";
+          "sum:a".
+        - `contrast`: why the target and not this; "" is the runner-up.
+        - `space`: "logit" (default), "prob", or "output" as the model gives it.
+        - `layer`: of methods that need one; default: found. `wrt`: tensors to attribute to; default: inputs.
+        - `precision`: "f32" or "f64", slow. `threads`: default all cores. `max_memory`: bytes a run may use.
+        - `top_k`: classes reported, default 3. `optimise`: False turns folding and fusing off.
+        - `preprocess`: how pictures are made ready, where the files beside the model do not say: a preset, a
+          JSON file, or settings by name. `layout`: "NCHW" or "NHWC". `shapes`: of inputs left open, by name.
+        - `progress`: called with (what, done, total), where returning False cancels; or a bar like tqdm's.
+        - `parameters`: of the method, for programs that have them in a dict.
 
-        Everything else is a parameter of the method; see onnxplain.method(NAME)."""
+        Everything else is a parameter of the method: see onnxplain.method(NAME).
+        """
         return self._ask(inputs, Question.of(method, options))
 
     def predict(self, inputs: Inputs, /, top_k: int = 3, **options: Any) -> list[Prediction]:
@@ -142,4 +145,4 @@ for _function in (Explains.explain, Explains.explain_many, Explains.compare, Exp
     _sign(_function)
 _sign(Explains.predict, ["method"])
 _names = [f"  {m.name + ':':32} {m.sentence}" for m in methods()]
-Explains.explain.__doc__ = f"{Explains.explain.__doc__}\n\nMethods:\n" + "\n".join(_names)
+Explains.explain.__doc__ = f"{inspect.getdoc(Explains.explain)}\n\nMethods:\n" + "\n".join(_names)

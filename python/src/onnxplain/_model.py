@@ -49,11 +49,16 @@ class Layer(NamedTuple):
 class Model(Explains):
     """An ONNX model. Labels and preprocessing are read from beside the file.
 
-    source: a path, the bytes of a model, or an onnx.ModelProto. labels: a file with one class name per line
-    or a config.json, or a list of names. vocabulary: a vocab.txt or tokenizer.json, for pictures of models
-    that take token ids. max_memory: bytes that one run may use. external_dir: where a model given as bytes
-    has its external data. log: called with (topic, line). cache: how many compiled methods are kept for
-    later calls."""
+    - `source`: a path, the bytes of a model, or an onnx.ModelProto.
+    - `labels`: a file with one class name per line, a config.json, or a list of names.
+    - `vocabulary`: a vocab.txt or tokenizer.json, for pictures of models that take token ids.
+    - `max_memory`: bytes that one run may use.
+    - `external_dir`: where a model given as bytes has its external data.
+    - `log`: called with (topic, line).
+    - `cache`: how many compiled methods are kept for later calls.
+
+    In a `with` statement the model is closed at the end.
+    """
 
     __slots__ = ("_handle", "_log", "_pool", "_reader", "inputs", "outputs")
 
