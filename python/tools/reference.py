@@ -20,8 +20,8 @@ INTRO = """# The Python package
 <!-- Made from the package by python/tools/reference.py (make docs): do not edit. -->
 
 [tutorial.md](tutorial.md) shows how it is used; this page lists all of it. Arrays in results are read-only
-views of the library's memory, and keep it alive. Calls let other threads run; a model may be used by any number
-of them.
+views of the library's memory, and keep it alive. Calls let other threads run; any number of them may use a
+model.
 """
 
 
