@@ -520,12 +520,15 @@ static oxp_status whole_job(const oxp_allocator *hooks)
     oxp_model *model = NULL;
     oxp_explainer *explainer = NULL;
     oxp_result *result = NULL;
-    oxp_text *json = NULL;
+    oxp_text *json = NULL, *facts = NULL;
     oxp_blob *png = NULL;
     oxp_error error = {0};
     const oxp_array input = image(1);
+    static const char *const labels[] = {"cup", NULL, "plate", "fork"};
     options.allocator = hooks;
     oxp_status status = oxp_model_open(&model, TOY("oracle_conv.onnx"), &options, &error);
+    if (status == OXP_OK) status = oxp_model_set_labels(model, labels, 4, &error);
+    if (status == OXP_OK) status = oxp_inspect(&facts, model, "json", NULL, 0, &error);
     if (status == OXP_OK) status = oxp_explainer_new(&explainer, model, NULL, &error);
     if (status == OXP_OK)
         status = oxp_explain(&result, explainer, &input, 1, "out[2]", NULL, &error);
@@ -534,6 +537,7 @@ static oxp_status whole_job(const oxp_allocator *hooks)
     assert_true(status == OXP_OK || error.code == status);
     oxp_blob_free(png);
     oxp_text_free(json);
+    oxp_text_free(facts);
     oxp_result_free(result);
     oxp_explainer_free(explainer);
     oxp_model_free(model);
