@@ -250,19 +250,24 @@ static oxp_status ask_element(oxp_ctx *ctx, const oxp_model *model, const oxp_te
     return OXP_OK;
 }
 
-static bool names_tensor(oxp_ctx *ctx, const oxp_model *model, const char *text, size_t n)
+/* "a[0,5]" is an element of the tensor a, unless classes have names and there is no such tensor. */
+static oxp_status is_element(oxp_ctx *ctx, const oxp_model *model, const char *text,
+                             const char *bracket, bool *out)
 {
-    const char *name = oxp_arena_strndup(ctx->scratch, text, n);
-    return name && oxp_graph_find(model->net.graph, name) != OXP_NO_VAL;
+    *out = bracket && bracket > text && text[strlen(text) - 1] == ']';
+    if (!*out || model->labels.count == 0) return OXP_OK;
+    const char *name = oxp_arena_strndup(ctx->scratch, text, (size_t)(bracket - text));
+    OXP_NOMEM_IF(ctx, name);
+    *out = oxp_graph_find(model->net.graph, name) != OXP_NO_VAL;
+    return OXP_OK;
 }
 
 oxp_status oxp_ask_target(oxp_ctx *ctx, const oxp_model *model, const oxp_tensor *inputs,
                           const char *text, oxp_asked_target *out)
 {
     int64_t number;
-    const size_t length = strlen(text);
     *out = (oxp_asked_target){{OXP_TARGET_TOP, 1}, OXP_NO_VAL};
-    if (length == 0) return OXP_OK;
+    if (text[0] == '\0') return OXP_OK;
     if (oxp_parse_i64(text, &number)) {
         out->target = (oxp_target){OXP_TARGET_CLASS, number};
         return OXP_OK;
@@ -276,10 +281,9 @@ oxp_status oxp_ask_target(oxp_ctx *ctx, const oxp_model *model, const oxp_tensor
         return oxp_ask_tensor(ctx, model, text + 4, &out->tensor);
     }
     const char *bracket = strrchr(text, '[');
-    const bool element = bracket && bracket > text && text[length - 1] == ']';
-    if (element &&
-        (model->labels.count == 0 || names_tensor(ctx, model, text, (size_t)(bracket - text))))
-        return ask_element(ctx, model, inputs, text, bracket, out);
+    bool element;
+    OXP_TRY(is_element(ctx, model, text, bracket, &element));
+    if (element) return ask_element(ctx, model, inputs, text, bracket, out);
     out->target.kind = OXP_TARGET_CLASS;
     return oxp_labels_find(ctx, &model->labels, text, &out->target.index);
 }

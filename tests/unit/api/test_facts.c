@@ -228,6 +228,54 @@ static void test_words_of_ids(void **state)
     oxp_test_rmtree(folder);
 }
 
+/* Inputs, values and texts need the model no longer. */
+static void test_what_outlives_its_model(void **state)
+{
+    oxp_input *input = NULL, *grey = NULL;
+    oxp_values *values = NULL;
+    oxp_text *text = NULL;
+    oxp_error error = {0};
+    (void)state;
+    oxp_model *model = open_file(TOY("contrib_picture__parts.onnx"));
+    assert_int_equal(
+        oxp_input_load(&input, model, OXP_SOURCE_DIR "/tests/data/media/rgb8.png", NULL, &error),
+        OXP_OK);
+    const oxp_array x = oxp_input_array(input);
+    assert_int_equal(oxp_run(&values, model, &x, 1, NULL, 0, NULL, &error), OXP_OK);
+    assert_int_equal(oxp_inspect(&text, model, "summary", NULL, 0, &error), OXP_OK);
+    oxp_model_free(model);
+    assert_int_equal(oxp_input_fill(&grey, input, "grey", &error), OXP_OK);
+    assert_string_equal(oxp_input_array(grey).name, oxp_input_array(input).name);
+    assert_true(strlen(oxp_input_description(input)) > 20);
+    assert_true(strlen(oxp_values_get(values, 0).name) > 0);
+    assert_true(isfinite(((const float *)oxp_values_get(values, 0).data)[0]));
+    assert_non_null(strstr(oxp_text_str(text), "contrib_picture__parts.onnx"));
+    oxp_text_free(text);
+    oxp_values_free(values);
+    oxp_input_free(grey);
+    oxp_input_free(input);
+}
+
+/* A result needs its model, but not its explainer. */
+static void test_results_outlive_explainers(void **state)
+{
+    (void)state;
+    oxp_model *model = open_file(TOY("oracle_conv.onnx"));
+    oxp_result *r = explain(model, "guided-backprop", "2", ""); /* frees the explainer */
+    oxp_text *text = NULL;
+    oxp_blob *png = NULL;
+    assert_int_equal(oxp_result_json(&text, r, NULL, 0, NULL), OXP_OK);
+    assert_non_null(strstr(oxp_text_str(text), "\"nodes_with_rules\""));
+    assert_int_equal(oxp_render(&png, r, 0, 0, NULL, "png", NULL, NULL), OXP_OK);
+    assert_string_equal(oxp_result_map(r, 0).tensor, "x");
+    assert_non_null(oxp_result_map(r, 0).reduction);
+    for (size_t i = 0; i < oxp_result_note_count(r); i++) assert_true(*oxp_result_note(r, i));
+    oxp_blob_free(png);
+    oxp_text_free(text);
+    oxp_result_free(r);
+    oxp_model_free(model);
+}
+
 /* ---- results ---- */
 
 /* The number behind "key": in JSON, from the first place after `after`. */
@@ -343,6 +391,8 @@ int main(void)
         cmocka_unit_test(test_what_can_be_explained_as_json),
         cmocka_unit_test(test_labels_are_copied),
         cmocka_unit_test(test_words_of_ids),
+        cmocka_unit_test(test_what_outlives_its_model),
+        cmocka_unit_test(test_results_outlive_explainers),
         cmocka_unit_test(test_a_result_says_what_its_json_says),
         cmocka_unit_test(test_what_a_result_has_not),
         cmocka_unit_test(test_notes_name_bad_sidecars),
