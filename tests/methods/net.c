@@ -156,6 +156,36 @@ void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inpu
     assert_true(t->error.message[0] != '\0');
 }
 
+oxp_tensor test_numbers(test_net *t, const int64_t *dims, int most, const double *data)
+{
+    int rank = 0;
+    while (rank < most && dims[rank] > 0) rank++;
+    return test_array(t, rank, dims, data);
+}
+
+oxp_tensor test_items(oxp_tensor batch, int64_t first, int64_t n)
+{
+    batch.shape.dim[0] = 1;
+    batch.data = (const char *)batch.data + (size_t)first * oxp_tensor_bytes(&batch);
+    batch.shape.dim[0] = n;
+    return batch;
+}
+
+void test_expect(test_net *t, const char *name, test_ask ask, bool fused, const oxp_tensor *inputs,
+                 size_t n_inputs, const double (*want)[16], size_t n_maps, size_t n,
+                 double tolerance)
+{
+    char what[256];
+    const bool joined = ask.layers[1] != NULL;
+    const double usual = joined ? 1e-6 : fused ? 1e-5 : 1e-9;
+    snprintf(what, sizeof what, "%s (%s)", name, fused ? "fused" : "plain");
+    ask.fused = fused;
+    const oxp_explanation e = test_explain(t, &ask, inputs, n_inputs);
+    for (size_t m = 0; m < (joined ? 1 : e.n_maps) && m < n_maps; m++)
+        test_close_to(joined ? &e.maps[m].map : &e.maps[m].raw, want[m], n,
+                      tolerance > 0.0 ? tolerance : usual, what);
+}
+
 static void compare(const oxp_tensor *got, const double *want, size_t n, double tolerance,
                     const char *what)
 {

@@ -30,6 +30,10 @@ oxp_val test_net_val(test_net *t, const char *tensor); /* by name; fails the tes
 oxp_tensor test_npy(test_net *t, const char *path);
 oxp_tensor test_toy_array(test_net *t, const char *name, const char *file); /* NAME.io/FILE.npy */
 oxp_tensor test_array(test_net *t, int rank, const int64_t *dims, const double *data);
+/* The same with as many axes as dims are not 0, of `most`. */
+oxp_tensor test_numbers(test_net *t, const int64_t *dims, int most, const double *data);
+/* n items of a batch, from `first` on: a view. */
+oxp_tensor test_items(oxp_tensor batch, int64_t first, int64_t n);
 
 /* What to ask; zeros are defaults. */
 typedef struct test_ask {
@@ -57,6 +61,11 @@ oxp_status test_try_explain(test_net *t, const test_ask *ask, const oxp_tensor *
 /* As above, but expects this status; the message is in t->error. */
 void test_explain_fails(test_net *t, const test_ask *ask, const oxp_tensor *inputs, size_t n_inputs,
                         oxp_status status);
+/* Explains in the fused executor, or plainly, and holds the raw maps (joined layers: the map in front) to want[map],
+ * n numbers each; n_maps: how many have any. tolerance 0: 1e-5 and 1e-9, of joined maps, which are float, 1e-6. */
+void test_expect(test_net *t, const char *name, test_ask ask, bool fused, const oxp_tensor *inputs,
+                 size_t n_inputs, const double (*want)[16], size_t n_maps, size_t n,
+                 double tolerance);
 /* |got - want| <= tolerance * max|want| (or tolerance itself when want is all zero); any float
  * dtypes, same number of elements. */
 void test_close(const oxp_tensor *got, const oxp_tensor *want, double tolerance, const char *what);

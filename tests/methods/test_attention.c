@@ -250,14 +250,6 @@ static void expected(const trained *r, const char *method, int64_t item, int64_t
 static const char *const methods[] = {"attention", "attention-rollout", "gradient-rollout", "tmme",
                                       "attention-grad-cam"};
 
-static oxp_tensor item_of(const oxp_tensor *all, int64_t item)
-{
-    oxp_tensor one = *all;
-    one.shape.dim[0] = 1;
-    one.data = (const char *)all->data + (size_t)item * oxp_tensor_bytes(&one);
-    return one;
-}
-
 /* prefix: tokens that are not in the result. target < 0: classes[item]. */
 static void check_trained(test_net *t, const trained *r, const oxp_tensor *inputs, size_t n_inputs,
                           int64_t prefix, int64_t target, const oxp_tensor *classes,
@@ -267,7 +259,7 @@ static void check_trained(test_net *t, const trained *r, const oxp_tensor *input
     for (int64_t item = 0; item < r->a[0].shape.dim[0]; item++)
         for (size_t k = 0; k < 2 * OXP_COUNT(methods); k++) {
             oxp_tensor x[2];
-            for (size_t i = 0; i < n_inputs; i++) x[i] = item_of(&inputs[i], item);
+            for (size_t i = 0; i < n_inputs; i++) x[i] = test_items(inputs[i], item, 1);
             const char *method = methods[k / 2];
             const test_ask ask = {.method = method,
                                   .target = target < 0 ? oxp_tensor_get_int(classes, item) : target,
@@ -379,7 +371,7 @@ static void legrad(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(VIT ".onnx");
-    const oxp_tensor all = test_npy(t, VIT ".io/input__image.npy"), x = item_of(&all, 1);
+    const oxp_tensor all = test_npy(t, VIT ".io/input__image.npy"), x = test_items(all, 1, 1);
     double each[3][TOKENS] = {{0}}, want[TOKENS] = {0};
     for (int l = 0; l < 3; l++) {
         differences(t, &x, l, 2, each[l]);
@@ -401,7 +393,7 @@ static void batches_and_shapes(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(VIT ".onnx");
-    const oxp_tensor x = test_npy(t, VIT ".io/input__image.npy"), last = item_of(&x, 3);
+    const oxp_tensor x = test_npy(t, VIT ".io/input__image.npy"), last = test_items(x, 3, 1);
     for (size_t k = 0; k <= OXP_COUNT(methods); k++) {
         const char *method = k < OXP_COUNT(methods) ? methods[k] : "legrad";
         const test_ask ask = {.method = method, .target = 2};
@@ -411,7 +403,7 @@ static void batches_and_shapes(void **state)
         const oxp_shape want_raw = oxp_shape_of(2, raw), want_map = oxp_shape_of(3, map);
         assert_true(oxp_shape_equal(&all.maps[0].raw.shape, &want_raw));
         assert_true(oxp_shape_equal(&all.maps[0].map.shape, &want_map));
-        const oxp_tensor got = item_of(&all.maps[0].raw, 3);
+        const oxp_tensor got = test_items(all.maps[0].raw, 3, 1);
         test_close(&got, &one.maps[0].raw, 1e-9, method);
     }
     /* the host's rollout with nothing small enough to discard is the graph's */

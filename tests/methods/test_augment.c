@@ -15,12 +15,6 @@ static const struct {
      "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", true},
 };
 
-static oxp_tensor first_item(oxp_tensor t)
-{
-    t.shape.dim[0] = 1;
-    return t;
-}
-
 /* A_i = x_i, g = (1, 2, 3, 4), x = (1, 2, 3, 4): the map g x, mirrored input and map g' x with g' = (4, 3, 2,
  * 1); factors are 1 on average. Scaled to [0, 1]: (0, 3, 8, 15) / 15 and (0, 1, 1, 0), but for 1e-7. */
 static void copies_are_averaged(void **state)
@@ -100,7 +94,7 @@ static void every_cam_takes_copies(void **state)
     size_t count = 0;
     for (size_t k = 0; k < OXP_COUNT(kinds); k++) {
         test_net *t = test_net_open(kinds[k].model);
-        const oxp_tensor x = first_item(test_npy(t, kinds[k].input));
+        const oxp_tensor x = test_items(test_npy(t, kinds[k].input), 0, 1);
         for (size_t i = 0; i < oxp_methods_count(); i++) {
             const oxp_method *m = oxp_methods_at(i);
             const oxp_params declared = {.method = m};

@@ -227,19 +227,13 @@ static const struct {
      "tests/data/toy/composite_attention__both.io/input__x.npy"},
 };
 
-static oxp_tensor first_item(oxp_tensor x)
-{
-    x.shape.dim[0] = 1;
-    return x;
-}
-
 static void classes_have_their_own_maps(void **state)
 {
     OXP_UNUSED(state);
     size_t count = 0;
     for (size_t n = 0; n < OXP_COUNT(classifiers); n++) {
         test_net *t = test_net_open(classifiers[n].model);
-        const oxp_tensor x = first_item(test_npy(t, classifiers[n].input));
+        const oxp_tensor x = test_items(test_npy(t, classifiers[n].input), 0, 1);
         for (size_t k = 0; k < oxp_methods_count(); k++) {
             const oxp_method *m = oxp_methods_at(k);
             oxp_explanation a, b;
@@ -271,7 +265,7 @@ static void optimisation_changes_nothing(void **state)
     size_t count = 0;
     for (size_t n = 0; n < OXP_COUNT(classifiers); n++) {
         test_net *t = test_net_open(classifiers[n].model);
-        const oxp_tensor x = first_item(test_npy(t, classifiers[n].input));
+        const oxp_tensor x = test_items(test_npy(t, classifiers[n].input), 0, 1);
         for (size_t k = 0; k < oxp_methods_count(); k++) {
             const oxp_method *m = oxp_methods_at(k);
             oxp_explanation on, off;

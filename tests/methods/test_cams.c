@@ -223,15 +223,6 @@ static const struct {
      "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", 2, true},
 };
 
-static oxp_tensor item_of(const oxp_tensor *batch, int64_t item, int64_t n)
-{
-    oxp_tensor t = *batch;
-    t.shape.dim[0] = 1;
-    t.data = (const char *)t.data + (size_t)item * oxp_tensor_bytes(&t);
-    t.shape.dim[0] = n;
-    return t;
-}
-
 /* Of two items together: the map has the input's resolution, is that of each item alone, and both
  * executors agree. */
 static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_method *m)
@@ -248,7 +239,7 @@ static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_
     if (oxp_param_known(&declared, "top")) ask.params[n++] = "top=2";
     /* several compete for what neither needs: rounding decides */
     if (oxp_param_known(&declared, "components")) ask.params[n++] = "components=1";
-    const oxp_tensor two = item_of(x, 0, 2);
+    const oxp_tensor two = test_items(*x, 0, 2);
     const oxp_explanation e = test_explain(t, &ask, &two, 1);
     snprintf(what, sizeof what, "%s of %zu axes", m->info.name, axes);
     assert_int_equal(e.n_items, 2);
@@ -256,9 +247,9 @@ static void check_kind(test_net *t, const oxp_tensor *x, size_t axes, const oxp_
     for (size_t a = 0; a < axes; a++)
         assert_int_equal(e.maps[0].map.shape.dim[1 + a], x->shape.dim[2 + a]);
     for (int64_t i = 0; i < (random ? 1 : 2); i++) {
-        const oxp_tensor one = item_of(x, i, 1);
+        const oxp_tensor one = test_items(*x, i, 1);
         const oxp_explanation alone = test_explain(t, &ask, &one, 1);
-        const oxp_tensor part = item_of(&e.maps[0].raw, i, 1);
+        const oxp_tensor part = test_items(e.maps[0].raw, i, 1);
         test_close(&part, &alone.maps[0].raw, 1e-9, what);
     }
     ask.fused = true;
@@ -397,7 +388,7 @@ static void finer_is_grad_cam_of_its_scalar(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(TOY "cnn2d.onnx");
-    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = test_items(batch, 0, 1);
     by_class c;
     every_class(t, &x, &c);
     for (size_t references = 1; references <= 2; references++) {
@@ -437,7 +428,7 @@ static void shapley_has_the_curvature(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(TOY "cnn2d.onnx");
-    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = test_items(batch, 0, 1);
     by_class c;
     every_class(t, &x, &c);
     double p[MAX_CLASSES], z[MAX_CLASSES] = {0.0}, seed[MAX_CLASSES], want[MAX_CELLS], mean = 0.0;
@@ -509,7 +500,7 @@ static void passes_are_announced(void **state)
                  {"is-cam", {"samples=8"}, 1},
                  {"ablationcam", {NULL}, 0}};
     test_net *t = test_net_open(TOY "cnn2d.onnx");
-    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = test_items(batch, 0, 1);
     const oxp_target top = {OXP_TARGET_TOP, 1};
     for (size_t i = 0; i < OXP_COUNT(asked); i++) {
         const oxp_settings set = {.method = oxp_methods_find(asked[i].method),
@@ -533,7 +524,7 @@ static void negative_scores_are_noted(void **state)
 {
     OXP_UNUSED(state);
     test_net *t = test_net_open(TOY "cnn2d.onnx");
-    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = item_of(&batch, 0, 1);
+    const oxp_tensor batch = test_npy(t, TOY "cnn2d.io/input__x.npy"), x = test_items(batch, 0, 1);
     for (int64_t k = 0; k < 2; k++) {
         const test_ask ask = {
             .method = "ablationcam", .target = k, .contrast = true, .contrast_class = 1 - k};

@@ -5,7 +5,6 @@
 #include "net.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define TOY "tests/data/toy/"
@@ -420,25 +419,11 @@ static const path_case cases[] = {
 
 static void run_case(const path_case *c, bool fused)
 {
-    char path[256], what[256];
-    snprintf(path, sizeof path, TOY "%s.onnx", c->model);
-    snprintf(what, sizeof what, "%s (%s)", c->name, fused ? "fused" : "plain");
-    test_net *t = test_net_open(path);
+    test_net *t = test_toy_open(c->model);
     oxp_tensor in[2];
-    for (size_t i = 0; i < c->n_in; i++) {
-        int rank = 0;
-        while (rank < 4 && c->dims[i][rank] > 0) rank++;
-        in[i] = test_array(t, rank, c->dims[i], c->in[i]);
-    }
-    test_ask ask = c->ask;
-    ask.fused = fused;
-    const oxp_explanation e = test_explain(t, &ask, in, c->n_in);
-    for (size_t m = 0; m < (e.n_maps < 2 ? e.n_maps : 2); m++)
-        test_close_to(&e.maps[m].raw, c->want[m], c->n,
-                      c->tolerance > 0.0 ? c->tolerance
-                      : fused            ? 1e-5
-                                         : 1e-9,
-                      what);
+    for (size_t i = 0; i < c->n_in; i++) in[i] = test_numbers(t, c->dims[i], 4, c->in[i]);
+    test_expect(t, c->name, c->ask, fused, in, c->n_in, c->want, OXP_COUNT(c->want), c->n,
+                c->tolerance);
     test_net_close(t);
 }
 

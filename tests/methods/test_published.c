@@ -5,9 +5,6 @@
  * Both executors: the plain one in double to 1e-9, the fused one to 1e-5 of the maximum. */
 #include "net.h"
 
-#include <stdio.h>
-#include <string.h>
-
 typedef struct number {
     const char *name, *net; /* text form; every input has one shape */
     test_ask ask;
@@ -218,24 +215,11 @@ static const number numbers[] = {
 
 static void check(const number *c, bool fused)
 {
-    char what[128];
-    snprintf(what, sizeof what, "%s (%s)", c->name, fused ? "fused" : "plain");
     test_net *t = test_net_text(c->net);
     oxp_tensor in[2];
-    int rank = 0;
-    while (rank < 5 && c->dims[rank] > 0) rank++;
     const size_t n_in = t->net.graph->n_inputs;
-    for (size_t i = 0; i < n_in; i++) in[i] = test_array(t, rank, c->dims, c->x[i]);
-    test_ask ask = c->ask;
-    ask.fused = fused;
-    const oxp_explanation e = test_explain(t, &ask, in, n_in);
-    const bool joined = ask.layers[1] != NULL; /* maps are float */
-    for (size_t m = 0; m < (joined ? 1 : e.n_maps); m++)
-        test_close_to(joined ? &e.maps[m].map : &e.maps[m].raw, c->want[m], c->n,
-                      joined  ? 1e-6
-                      : fused ? 1e-5
-                              : 1e-9,
-                      what);
+    for (size_t i = 0; i < n_in; i++) in[i] = test_numbers(t, c->dims, 5, c->x[i]);
+    test_expect(t, c->name, c->ask, fused, in, n_in, c->want, OXP_COUNT(c->want), c->n, 0.0);
     test_net_close(t);
 }
 

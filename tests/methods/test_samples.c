@@ -175,14 +175,6 @@ static const sample samples[] = {
      AT(8001)},
 };
 
-static oxp_tensor item_of(const oxp_tensor *all, int64_t item)
-{
-    oxp_tensor one = *all;
-    one.shape.dim[0] = 1;
-    one.data = (const char *)all->data + (size_t)item * oxp_tensor_bytes(&one);
-    return one;
-}
-
 static void check_output(test_net *t, const sample *s, const oxp_tensor *inputs, size_t n,
                          bool fused)
 {
@@ -214,7 +206,7 @@ static void check_attribution(test_net *t, const sample *s, const sample_check *
     snprintf(path, sizeof path, "%s%s/ref_class.npy", s->root, s->io);
     const oxp_tensor classes = test_npy(t, path);
     for (int64_t i = 0; i < want.shape.dim[0]; i++) {
-        const oxp_tensor x = item_of(&inputs[0], i), item = item_of(&want, i);
+        const oxp_tensor x = test_items(inputs[0], i, 1), item = test_items(want, i, 1);
         ask.target = oxp_tensor_get_int(&classes, i);
         const oxp_explanation e = test_explain(t, &ask, &x, 1);
         test_close(&e.maps[0].raw, &item, s->tolerance, what);
