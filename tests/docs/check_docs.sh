@@ -10,7 +10,7 @@ cd "$root"
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 
-{ find src include cli examples tests bench fuzz tools CMakeLists.txt CMakePresets.json Makefile \
+{ find src include cli examples tests bench fuzz tools python CMakeLists.txt CMakePresets.json Makefile \
       -type f \( -name '*.[ch]' -o -name '*.def' -o -name '*.txt' -o -name '*.json' -o -name Makefile -o -name run \
               -o -name '*.sh' -o -name '*.py' \) 2>/dev/null || true; } | LC_ALL=C sort >"$list"
 
@@ -41,7 +41,7 @@ sub exists_here {
 
 sub check_code {
     my ($code, $known, $tell) = @_;
-    while ($code =~ m{(?<![\w/.-])((?:\.ci|bench|build|cli|cmake|docs|examples|fuzz|include|models|photos|src|tests|tools)/[\w.*/+-]*)}g) {
+    while ($code =~ m{(?<![\w/.-])((?:\.ci|bench|build|cli|cmake|docs|examples|fuzz|include|models|photos|python|src|tests|tools)/[\w.*/+-]*)}g) {
         (my $path = $1) =~ s/[.,:]+$//;
         $tell->("there is no $path") unless $known->{$path} || exists_here($path);
     }
