@@ -8,9 +8,10 @@
  * Deconvnet ignores the forward mask. Rectifiers are the activations that let positive inputs
  * through: Relu, Clip with lower bound 0, Max(x, 0), LeakyRelu, PRelu, Elu, Celu, Selu, GELU, SiLU,
  * HardSwish, Mish, Softplus (which has no mask of its own); t = 0. ThresholdedRelu: t = alpha. HardSigmoid, Sigmoid and gates are not
- * rectifiers. */
+ * rectifiers. A recurrent cell whose activations are some is seen in its parts. */
 #include "explain/method.h"
 
+#include "ops/cell.h"
 #include "ops/fn.h"
 #include "ops/infer.h"
 
@@ -48,6 +49,33 @@ static bool is_rectifier(const oxp_rule_context *rc)
     default:
         return rc->node->op == &oxp_op_PRelu || max_with_zero(rc->b->g, rc->node) >= 0;
     }
+}
+
+/* Is one of the cell's activations among these? */
+static bool has_act(const oxp_rule_context *rc, const oxp_act_fn *fns, size_t n)
+{
+    oxp_recurrence r;
+    const oxp_node *node = rc->node;
+    if (node->op != &oxp_op__Recurrence ||
+        oxp_recurrence_read(rc->b->ctx, node, oxp_b_shape(rc->b, node->in[0]), &r) != OXP_OK)
+        return false;
+    for (int i = 0; i < r.n_acts; i++)
+        for (size_t k = 0; k < n; k++)
+            if (r.act[i].fn == fns[k]) return true;
+    return false;
+}
+
+static bool is_rectified_cell(const oxp_rule_context *rc)
+{
+    static const oxp_act_fn fns[] = {OXP_ACT_RELU, OXP_ACT_LEAKY_RELU, OXP_ACT_ELU,
+                                     OXP_ACT_SOFTPLUS, OXP_ACT_THRESHOLDED_RELU};
+    return has_act(rc, fns, OXP_COUNT(fns));
+}
+
+static bool is_relu_cell(const oxp_rule_context *rc)
+{
+    static const oxp_act_fn relu = OXP_ACT_RELU;
+    return has_act(rc, &relu, 1);
 }
 
 static oxp_val positive(oxp_build *b, oxp_val x)
@@ -91,15 +119,17 @@ static oxp_status apply_deconvnet(oxp_rule_context *rc)
 
 static oxp_status plan_guided(oxp_task *t)
 {
-    const oxp_rule rule = {"guided", is_rectifier, apply_guided};
-    const oxp_rule_set set = {&rule, 1, NULL, NULL};
+    const oxp_rule rules[] = {{"guided", is_rectifier, apply_guided},
+                              {"guided", is_rectified_cell, NULL}};
+    const oxp_rule_set set = {rules, OXP_COUNT(rules), NULL, NULL};
     return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
 }
 
 static oxp_status plan_deconvnet(oxp_task *t)
 {
-    const oxp_rule rule = {"deconvnet", is_rectifier, apply_deconvnet};
-    const oxp_rule_set set = {&rule, 1, NULL, NULL};
+    const oxp_rule rules[] = {{"deconvnet", is_rectifier, apply_deconvnet},
+                              {"deconvnet", is_rectified_cell, NULL}};
+    const oxp_rule_set set = {rules, OXP_COUNT(rules), NULL, NULL};
     return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
 }
 
@@ -128,8 +158,9 @@ static oxp_status apply_beta_smooth(oxp_rule_context *rc)
 static oxp_status plan_beta_smooth(oxp_task *t)
 {
     const double beta = oxp_param_number(t->params, "beta");
-    const oxp_rule rule = {"beta-smooth", is_relu, apply_beta_smooth};
-    const oxp_rule_set set = {&rule, 1, &beta, NULL};
+    const oxp_rule rules[] = {{"beta-smooth", is_relu, apply_beta_smooth},
+                              {"beta-smooth", is_relu_cell, NULL}};
+    const oxp_rule_set set = {rules, OXP_COUNT(rules), &beta, NULL};
     return oxp_task_backward(t, &set, OXP_NO_VAL, t->out);
 }
 

@@ -1,9 +1,10 @@
 /* test_recurrent.c - methods whose attributions add up, through an LSTM and a GRU: LRP sees their sums,
- * products and gates step after step, DeepLIFT splits them. */
+ * products and gates step after step, DeepLIFT splits them. Rectifiers inside a cell are rectifiers. */
 #include "net.h"
 
 #include "unit/onnx/pb.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { FLOAT = 1, STEPS = 3, CELLS = 2 };
@@ -105,9 +106,73 @@ static void a_gru_is_explained(void **state)
     test_net_close(t);
 }
 
+/* h = f(x_t W + h R) step after step, in one recurrence or spelt out with one number per step; y = (2 h, -h) */
+static test_net *small_cell(bool whole, const char *act)
+{
+    char text[1024];
+    if (whole)
+        snprintf(text, sizeof text,
+                 "input %%x:f32(1,4) \"x\"\nconst %%r:f32(1,1) \"r\" = [-0.75]\n"
+                 "const %%d:f32(1,2) \"d\" = [2,-1]\n%%w = Mul(%%x, 1.5)\n"
+                 "%%steps = Reshape(%%w) {shape=[4,1,1]}\n"
+                 "%%all, %%last = _Recurrence(%%steps, %%r) {cell=\"RNN\" activations=\"%s\"}\n"
+                 "%%h = Reshape(%%last) {shape=[1,1]}\n%%y \"y\" = MatMul(%%h, %%d)\noutput %%y\n",
+                 act);
+    else {
+        size_t n = (size_t)snprintf(text, sizeof text,
+                                    "input %%x:f32(1,4) \"x\"\nconst %%d:f32(1,2) \"d\" = [2,-1]\n"
+                                    "%%a0 = Slice(%%x) {starts=[0] ends=[1] axes=[1]}\n"
+                                    "%%b0 = Mul(%%a0, 1.5)\n%%h0 = %s(%%b0)\n",
+                                    act);
+        for (int t = 1; t < 4; t++)
+            n += (size_t)snprintf(text + n, sizeof text - n,
+                                  "%%a%d = Slice(%%x) {starts=[%d] ends=[%d] axes=[1]}\n"
+                                  "%%b%d = Mul(%%a%d, 1.5)\n%%c%d = Mul(%%h%d, -0.75)\n"
+                                  "%%s%d = Add(%%b%d, %%c%d)\n%%h%d = %s(%%s%d)\n",
+                                  t, t, t + 1, t, t, t, t - 1, t, t, t, t, act, t);
+        snprintf(text + n, sizeof text - n, "%%y \"y\" = MatMul(%%h3, %%d)\noutput %%y\n");
+    }
+    return test_net_text(text);
+}
+
+static void rectifiers_inside_cells(void **state)
+{
+    OXP_UNUSED(state);
+    static const char *const acts[] = {"Relu", "Softplus", "Tanh"};
+    static const struct {
+        const char *method;
+        bool moves[3]; /* is another map than the gradient */
+    } asked[] = {{"guided-backprop", {true, true, false}},
+                 {"deconvnet", {true, true, false}},
+                 {"beta-smooth", {true, false, false}}};
+    const double data[] = {1, 2, 1.5, 2};
+    const int64_t dims[] = {1, 4};
+    for (size_t k = 0; k < OXP_COUNT(acts) * OXP_COUNT(asked) * 2; k++) {
+        const size_t a = k / 2 % OXP_COUNT(acts), m = k / 2 / OXP_COUNT(acts);
+        test_net *whole = small_cell(true, acts[a]), *steps = small_cell(false, acts[a]);
+        const oxp_tensor x = test_array(whole, 2, dims, data),
+                         x2 = test_array(steps, 2, dims, data);
+        test_ask ask = {.method = asked[m].method, .params = {"abs=false"}, .fused = k % 2 == 1};
+        const oxp_explanation got = test_explain(whole, &ask, &x, 1);
+        const oxp_explanation want = test_explain(steps, &ask, &x2, 1);
+        test_close(&got.maps[0].raw, &want.maps[0].raw, ask.fused ? 1e-5 : 1e-9, ask.method);
+        const oxp_explanation plain =
+            test_explain(whole, &(test_ask){.method = "saliency", .fused = ask.fused}, &x, 1);
+        double moved = 0.0;
+        for (int64_t i = 0; i < 4; i++)
+            moved = fmax(moved, fabs(oxp_tensor_get(&got.maps[0].raw, i) -
+                                     oxp_tensor_get(&plain.maps[0].raw, i)));
+        if ((moved > 1e-5) != asked[m].moves[a])
+            fail_msg("%s of %s: %g", ask.method, acts[a], moved);
+        test_net_close(whole);
+        test_net_close(steps);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attributions_add_up),
-                                       cmocka_unit_test(a_gru_is_explained)};
+                                       cmocka_unit_test(a_gru_is_explained),
+                                       cmocka_unit_test(rectifiers_inside_cells)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
