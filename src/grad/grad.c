@@ -220,6 +220,10 @@ static oxp_status step_back(diff_state *s, const oxp_node *node, bool rules)
     bool applied = false, parts = false;
     if (rules) OXP_TRY(apply_rules(s, &grad, &applied, &parts));
     if (parts) return walk_expanded(s, node, dy, true);
+    const uint32_t adjoint = OXP_OP_INTERNAL | OXP_OP_NOT_DIFFERENTIABLE;
+    OXP_FAIL_IF(ctx, !applied && (node->op->flags & adjoint) == adjoint, OXP_EUNSUPPORTED,
+                "there is no second derivative through '%s' (%s): choose a method of first ones",
+                node->origin, node->op->name);
     if (!applied && (node->op->flags & OXP_OP_NOT_DIFFERENTIABLE)) {
         s->diff->stopped = true;
         return OXP_OK;

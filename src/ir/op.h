@@ -22,7 +22,8 @@
 #define OXP_OP_MAX_OUT 8 /* outputs of any one node that we accept, except Split's (OXP_VARIADIC) */
 
 typedef enum oxp_op_flag {
-    /* integer, boolean or piecewise constant: adjoints stop here (zero) */
+    /* integer, boolean or piecewise constant: adjoints stop here (zero). An adjoint operator that says so has a
+     * derivative that is not known: a second derivative through it is refused */
     OXP_OP_NOT_DIFFERENTIABLE = 1 << 0,
     /* out[0] element i depends on the broadcast elements i of the inputs only */
     OXP_OP_ELEMENTWISE = 1 << 1,

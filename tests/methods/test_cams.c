@@ -538,6 +538,27 @@ static void negative_scores_are_noted(void **state)
 }
 
 /* What a method of this family needs and a model lacks is said, not ignored. */
+/* The score curves through the adjoint of a scatter that multiplies, whose derivative is not known: no map rather than
+ * one without it. */
+static void unknown_curvature_is_refused(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_text(
+        "input %x:f32(1,2,2,2) \"x\"\n%a \"a\" = Relu(%x)\n"
+        "const %i:i64(1,1,1,2) \"i\" = [0,1]\nconst %u:f32(1,1,1,2) \"u\" = [2,3]\n"
+        "%m = ScatterElements(%a, %i, %u) {axis=1 reduction=\"mul\"}\n%f = Flatten(%m) {axis=1}\n"
+        "const %w:f32(8,2) \"w\" = [1,2,-1,1,0.5,1,2,-1,1,0,3,1,-2,1,1,1]\n"
+        "%y \"y\" = MatMul(%f, %w)\noutput %y\n");
+    const oxp_tensor x =
+        test_array(t, 4, (const int64_t[]){1, 2, 2, 2}, (const double[]){1, 2, 3, 4, 5, 6, 7, 8});
+    test_ask ask = {.method = "grad-cam", .layers = {"a"}};
+    test_explain(t, &ask, &x, 1);
+    ask.method = "shapley-cam";
+    test_explain_fails(t, &ask, &x, 1, OXP_EUNSUPPORTED);
+    if (!strstr(t->error.message, "no second derivative")) fail_msg("%s", t->error.message);
+    test_net_close(t);
+}
+
 /* Noise of token ids is noise of their embedding: without any, the derivatives at the text itself. */
 static void noise_reaches_embeddings(void **state)
 {
@@ -598,6 +619,7 @@ int main(void)
         cmocka_unit_test(cam_is_the_score),
         cmocka_unit_test(random_weights_repeat),
         cmocka_unit_test(noise_reaches_embeddings),
+        cmocka_unit_test(unknown_curvature_is_refused),
         cmocka_unit_test(refusals),
         cmocka_unit_test(negative_scores_are_noted),
         cmocka_unit_test(passes_are_announced),
