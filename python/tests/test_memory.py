@@ -159,5 +159,11 @@ def test_a_second_call_compiles_nothing_and_the_cache_is_bounded():
     assert len(model._pool) == 3
     model.clear_cache()
     assert len(model._pool) == 0
+    for n in (1, 2, 3, 4, 2, 2):  # of one question: the last two shapes
+        model.run(values(n, 2, 10, 12))
+    assert len(model._pool) == 2
+    before = lines.count("compile")
+    model.run(values(4, 2, 10, 12))
+    assert lines.count("compile") == before
     model.explain(x, target=0)
     assert lines.count("compile") > compiled

@@ -101,6 +101,23 @@ def test_ctrl_c_ends_a_program_without_a_callback():
     assert child.wait(60) == 42
 
 
+def test_python_runs_on_during_a_call(photos):
+    """The library works without Python's lock: it is not asked for in the middle of a forward run."""
+    counted, done = 0, threading.Event()
+    x = values(8, 3, 224, 224)
+
+    def work():
+        photos.run(x, threads=1)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done.wait(0.001):
+        counted += 1
+    thread.join()
+    assert counted > 20
+
+
 def test_threads_other_than_the_main_one_leave_signals_alone(cnn):
     previous, found = signal.getsignal(signal.SIGINT), []
 

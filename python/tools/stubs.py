@@ -116,7 +116,8 @@ def lines():
     yield from plain("explain_many", f"inputs: Iterable[Inputs], /, {many}", "Iterator[Result]")
     yield from plain("compare", "inputs: Inputs, /, method: Sequence[str] | None = None, *,", "Comparison")
     yield from plain("estimate", 'inputs: Inputs, /, method: MethodName | str = "saliency", *,', "Estimate")
-    yield "\ndef join(items: list[Any]) -> Any: ..."
+    yield "\ndef one_name(method: str) -> str: ..."
+    yield "def join(items: list[Any]) -> Any: ..."
 
 
 args.out.write_text("\n".join(lines()) + "\n")

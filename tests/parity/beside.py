@@ -1,5 +1,5 @@
-"""onnxplain beside torch and onnxruntime in one process: imported before, between and after them, and at work at the
-same time as they are, it must give what it gives alone, and they what they give without it. Each brings an oneDNN
+"""onnxplain beside torch and onnxruntime in one process: imported before, between and after them, and at work
+at the same time, it must give what it gives alone, and they what they give without it. Each brings an oneDNN
 and an OpenMP of its own.
 
     PYTHONPATH=build/python python tests/parity/beside.py
@@ -41,7 +41,12 @@ class Onnxplain:
 class Torch:
     def __init__(self, module):
         module.manual_seed(0)
-        layers = [module.nn.Conv2d(3, 32, 3, 2), module.nn.ReLU(), module.nn.Conv2d(32, 64, 3), module.nn.ReLU()]
+        layers = [
+            module.nn.Conv2d(3, 32, 3, 2),
+            module.nn.ReLU(),
+            module.nn.Conv2d(32, 64, 3),
+            module.nn.ReLU(),
+        ]
         self.net, self.x = module.nn.Sequential(*layers), module.from_numpy(picture()).requires_grad_()
 
     def work(self):
@@ -54,7 +59,10 @@ class Torch:
 
 class Onnxruntime:
     def __init__(self, module):
-        self.session, self.x = module.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"]), picture()
+        self.session, self.x = (
+            module.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"]),
+            picture(),
+        )
 
     def work(self):
         yield from self.session.run(None, {"images": self.x})

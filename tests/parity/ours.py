@@ -102,7 +102,9 @@ class Both:
         found, other = (way.arrays(row, case, precision) for way in self.ways)
         same = [a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(found, other, strict=True)]
         if not all(same):
-            raise RuntimeError(f"the package and the command differ in {same.count(False)} of {len(same)} arrays")
+            raise RuntimeError(
+                f"the package and the command differ in {same.count(False)} of {len(same)} arrays"
+            )
         return found
 
 

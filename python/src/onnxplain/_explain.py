@@ -59,7 +59,7 @@ class Explains:
 
         Everything else is a parameter of the method: see onnxplain.method(NAME).
         """
-        return self._ask(inputs, Question.of(method, options))
+        return self._ask(inputs, Question.of(one_name(method), options))
 
     def predict(self, inputs: Inputs, /, top_k: int = 3, **options: Any) -> list[Prediction]:
         """The likeliest classes of one item, best first. Options: as of explain."""
@@ -107,7 +107,13 @@ class Explains:
 
     def estimate(self, inputs: Inputs, /, method: str = "saliency", **options: Any) -> Estimate:
         """What explain would cost with the same arguments; runs nothing."""
-        return self._estimate(inputs, Question.of(method, options))
+        return self._estimate(inputs, Question.of(one_name(method), options))
+
+
+def one_name(method: str) -> str:
+    if not isinstance(method, str):
+        raise InvalidArgument(f"a method is a name, found {method!r}: explain_many and compare take several")
+    return method
 
 
 def join(items: list[Any]) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _abi
 from ._errors import Cancelled
@@ -51,6 +52,11 @@ class Watch:
         self.interrupt = (number, frame)
 
 
+# What the module signal is made of: its own functions spend most of their time on making enumerations.
+_signals: Any = importlib.import_module("_signal" if importlib.util.find_spec("_signal") else "signal")
+_SIGINT = int(signal.SIGINT)
+
+
 class _Signals:
     """Python's handler of SIGINT waits until the library has returned: an exception that it raised in the
     middle of a callback from C would be lost."""
@@ -64,18 +70,18 @@ class _Signals:
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        previous = signal.getsignal(signal.SIGINT)
+        previous = _signals.getsignal(_SIGINT)
         if not callable(previous):
             return
         try:
-            signal.signal(signal.SIGINT, self.watch.note)
+            _signals.signal(_SIGINT, self.watch.note)
         except ValueError:  # not the main interpreter: signals do not come here
             return
         self.previous = previous
 
     def __exit__(self, *_: object) -> None:
         if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+            _signals.signal(_SIGINT, self.previous)
 
     def deliver(self) -> None:
         if self.watch.interrupt is not None:
@@ -164,14 +170,26 @@ class Runner:
 Kept = Explainer | Runner
 
 
+#: of a question, how many kinds of inputs it stays compiled for: a full batch and the last one, say
+KINDS_OF_INPUTS = 2
+
+
+class Key(NamedTuple):
+    """What an explainer or runner was compiled for."""
+
+    question: Hashable
+    inputs: Hashable
+
+
 class Pool:
-    """Idle explainers and runners by what they were compiled for; the least recently used go first."""
+    """Idle explainers and runners. The least recently used go first: where they are too many, or their inputs
+    of too many shapes, since each holds the memory of a run."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._lock, self._open = limit, threading.Lock(), True
-        self._idle: OrderedDict[int, tuple[Hashable, Kept]] = OrderedDict()
+        self._idle: OrderedDict[int, tuple[Key, Kept]] = OrderedDict()
 
-    def take(self, key: Hashable) -> Kept | None:
+    def take(self, key: Key) -> Kept | None:
         with self._lock:
             for number, (of, kept) in reversed(self._idle.items()):
                 if of == key:
@@ -179,15 +197,22 @@ class Pool:
                     return kept
         return None
 
-    def give(self, key: Hashable, kept: Kept) -> None:
-        gone = kept
+    def give(self, key: Key, kept: Kept) -> None:
         with self._lock:
-            if self._open and self._limit > 0:
+            if self._open:
                 self._idle[id(kept)] = (key, kept)
-                if len(self._idle) <= self._limit:
-                    return
-                gone = self._idle.popitem(last=False)[1][1]
-        gone.release()
+            few = len(self._idle) <= min(KINDS_OF_INPUTS, self._limit)
+            gone = [] if self._open and few else self._surplus(key.question) if self._open else [kept]
+        for each in gone:
+            each.release()
+
+    def _surplus(self, question: Hashable) -> list[Kept]:
+        same = {number: of.inputs for number, (of, _) in self._idle.items() if of.question == question}
+        newest = list(dict.fromkeys(reversed(same.values())))[:KINDS_OF_INPUTS]
+        gone = [number for number, inputs in same.items() if inputs not in newest]
+        others = [number for number in self._idle if number not in gone]
+        gone += others[: max(len(others) - self._limit, 0)]
+        return [self._idle.pop(number)[1] for number in gone]
 
     def clear(self, close: bool = False) -> None:
         with self._lock:

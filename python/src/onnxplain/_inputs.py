@@ -63,7 +63,7 @@ class Input:
         return f"<onnxplain.Input {self.description}>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loading:
     """How files and pictures become inputs."""
 
@@ -120,8 +120,8 @@ class Given:
     shown: int  # which input that is
     single: bool  # one file or picture: results have no batch axis
 
-    def add(self, name: str, array: NDArray[Any]) -> None:
-        self.keep.append(describe(self.arrays[len(self.keep)], encode(name), array))
+    def add(self, name: bytes, array: NDArray[Any]) -> None:
+        self.keep.append(describe(self.arrays[len(self.keep)], name, array))
 
     @property
     def count(self) -> int:
@@ -138,12 +138,13 @@ class Reader:
 
     def __init__(self, model: Handle, names: Sequence[str], ranks: Sequence[int]) -> None:
         self.model, self.names, self.ranks = model, names, ranks
+        self.encoded = [encode(name) for name in names]
 
     # ---- one input ----
 
-    def load(self, x: object, index: int = 0, loading: Loading = Loading()) -> Input:
+    def load(self, x: object, index: int = 0, loading: Loading | None = None) -> Input:
         """A path, bytes of a file, a Pillow image or uint8 pixels."""
-        options = loading.options(index)
+        options = (loading or Loading()).options(index)
         arguments: tuple[Any, ...]
         array, keep, data = _abi.oxp_array(), None, None
         with self.model as model:
@@ -170,8 +171,9 @@ class Reader:
         return self.load(file.getvalue(), index)
 
     def _is_pixels(self, array: NDArray[Any], index: int) -> bool:
-        flat = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
-        return array.dtype == np.uint8 and flat and self.ranks[index] == 4
+        if array.ndim not in (2, 3) or self.ranks[index] != 4 or array.dtype != np.uint8:
+            return False
+        return array.ndim == 2 or array.shape[2] in (1, 3, 4)
 
     def one(self, x: object, index: int, loading: Loading) -> Input | NDArray[Any]:
         if isinstance(x, Input):
@@ -218,13 +220,18 @@ class Reader:
         for name, x in named.items():
             self._read_one(given, self.place(name), x, loading)
         for name, x in inner.items():
-            given.add(name, as_array(x))
+            given.add(encode(name), as_array(x))
         return given
 
     def _read_one(self, given: Given, index: int, x: object, loading: Loading) -> None:
         pictures: list[Input] = []
         array: NDArray[Any]
-        if isinstance(x, (list, tuple)) and x and all(_is_item(i) for i in x):
+        if isinstance(x, np.ndarray) and x.ndim not in (
+            2,
+            3,
+        ):  # no picture: the common way, and short
+            array = x
+        elif isinstance(x, (list, tuple)) and x and all(_is_item(i) for i in x):
             array, pictures = self.batch(x, index, loading)
         else:
             part = self.one(x, index, loading)
@@ -234,7 +241,7 @@ class Reader:
                 array = part
         if not given.keep or (pictures and not given.pictures):
             given.pictures, given.shown = pictures, index
-        given.add(self.names[index], array)
+        given.add(self.encoded[index], array)
 
 
 def _is_item(x: object) -> bool:

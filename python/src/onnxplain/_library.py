@@ -172,7 +172,10 @@ DTYPES: dict[str, _abi.Dtype] = {
     "float32": _D.F32, "float64": _D.F64, "float16": _D.F16, "bool": _D.BOOL,
     "int8": _D.I8, "int16": _D.I16, "int32": _D.I32, "int64": _D.I64,
     "uint8": _D.U8, "uint16": _D.U16, "uint32": _D.U32, "uint64": _D.U64,
-    # NumPy has these from ml_dtypes, one element per byte or two
+}  # fmt: skip
+_numbers = {np.dtype(name): number for name, number in DTYPES.items()}  # a dtype's name takes time
+# NumPy has these from ml_dtypes, one element per byte or two.
+DTYPES |= {
     "bfloat16": _D.BF16, "float8_e4m3fn": _D.F8E4M3FN, "float8_e4m3fnuz": _D.F8E4M3FNUZ,
     "float8_e5m2": _D.F8E5M2, "float8_e5m2fnuz": _D.F8E5M2FNUZ, "int4": _D.I4, "uint4": _D.U4,
 }  # fmt: skip
@@ -210,7 +213,7 @@ def describe(to: _abi.oxp_array, name: bytes | None, array: NDArray[Any]) -> NDA
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     array = np.asarray(array, order="C")
-    number = DTYPES.get(array.dtype.name)
+    number = _numbers.get(array.dtype) or DTYPES.get(array.dtype.name)
     if number is None:
         raise InvalidArgument(
             f"an array of dtype {array.dtype} was given: expected floats, integers or booleans"

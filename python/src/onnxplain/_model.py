@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from . import _abi
 from ._errors import InvalidArgument
 from ._explain import Estimate, Explains
-from ._explainers import Explainer, Pool, Runner
+from ._explainers import Explainer, Key, Pool, Runner
 from ._inputs import Given, Input, Inputs, Loading, Preprocess, Reader, Shapes
 from ._library import NAMES, Handle, call, encode, encode_path, lib, strings, text_of, view
-from ._question import Names, Question, Target, compile_question, listed, target_text
+from ._question import Compiled, Names, Question, Target, listed, target_text
 from ._result import Result
 
 
@@ -60,7 +60,7 @@ class Model(Explains):
     In a `with` statement the model is closed at the end.
     """
 
-    __slots__ = ("_handle", "_log", "_pool", "_reader", "inputs", "outputs")
+    __slots__ = ("_handle", "_pool", "_reader", "inputs", "outputs")
 
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
@@ -80,17 +80,20 @@ class Model(Explains):
             struct_size=ctypes.sizeof(_abi.oxp_model_options), max_memory=max_memory or 0
         )
         o.external_dir = None if external_dir is None else encode_path(external_dir)
+        told = None  # lives as long as the library's model
         if log is not None:
-            o.log = _abi.oxp_log_fn(lambda topic, line, _: log(topic.decode(), line.decode(errors="replace")))
+            o.log = told = _abi.oxp_log_fn(
+                lambda topic, line, _: log(topic.decode(), line.decode(errors="replace"))
+            )
         if hasattr(source, "SerializeToString"):
             source = source.SerializeToString()
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
             arguments: tuple[Any, ...] = ("oxp_model_open_memory", data, len(data), ctypes.byref(o))
-            self._handle = Handle.make("model", *arguments, keep=(data, o))
+            self._handle = Handle.make("model", *arguments, keep=(data, told))
         else:
             self._handle = Handle.make(
-                "model", "oxp_model_open", encode_path(source), ctypes.byref(o), keep=o
+                "model", "oxp_model_open", encode_path(source), ctypes.byref(o), keep=told
             )
         pointer = self._handle.pointer
         self._pool = Pool(cache)
@@ -193,9 +196,12 @@ class Model(Explains):
 
     # ---- questions ----
 
-    def _explainer(self, question: Question, given: Given) -> tuple[Any, Explainer]:
-        compiled = compile_question(question, self._reader, given)
-        explainer: Any = self._pool.take(compiled.key) or Explainer(self._handle, compiled.options)
+    def _explainer(self, question: Question, given: Given) -> tuple[Key, Explainer]:
+        compiled = Compiled(question, self._reader, given)
+        explainer: Any = self._pool.take(compiled.key)
+        if explainer is None:
+            options, _keep = compiled.options()
+            explainer = Explainer(self._handle, options)
         return compiled.key, explainer
 
     def _ask(self, inputs: Inputs, question: Question) -> Result:
@@ -254,7 +260,7 @@ class Model(Explains):
         )
         o = _abi.oxp_run_options(struct_size=ctypes.sizeof(_abi.oxp_run_options), threads=threads or 0)
         o.precision = None if precision is None else encode(precision)
-        key = ("run", *names, precision, threads, given.key)
+        key = Key(("run", *names, precision, threads), given.key)
         runner: Any = self._pool.take(key) or Runner(self._handle, names, o)
         try:
             values = runner.run(given)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import _abi
 from ._errors import InvalidArgument
-from ._explainers import Progress
+from ._explainers import Key, Progress
 from ._inputs import Given, Input, Loading, Preprocess, Reader, Shapes, as_array, is_image
 from ._library import describe, encode, strings
 from ._methods import RESERVED, method, name_of
@@ -161,19 +161,8 @@ class Baselines:
         return tuple((n, a.shape, a.dtype.num, hashlib.blake2b(a.tobytes()).digest()) for n, a in self.arrays)
 
 
-@dataclass(slots=True)
-class Compiled:
-    """Options of an explainer, and under which key it can be used again."""
-
-    options: _abi.oxp_explain_options
-    key: Hashable
-    keep: list[Any]
-
-
-def compile_question(q: Question, reader: Reader, given: Given) -> Compiled:
-    inner = listed(q.wrt)
-    at_input = any(name_of(word) == "baseline-at" and at == "input" for word, at in q.parameters.items())
-    baselines = Baselines(reader, given, q, inner[0] if len(inner) == 1 and not at_input else None)
+def parameter_texts(q: Question, baselines: Baselines) -> list[str]:
+    """The parameters as the library reads them, "name=value"."""
     texts = []
     for word, value in q.parameters.items():
         if value is None:
@@ -186,23 +175,39 @@ def compile_question(q: Question, reader: Reader, given: Given) -> Compiled:
         else:
             text = number_text(value)
         texts.append(f"{name}={text}")
-    layers = listed(q.layer)
-    o = _abi.oxp_explain_options(struct_size=ctypes.sizeof(_abi.oxp_explain_options))
-    o.method, o.predict_only = (None, 1) if q.method is None else (encode(q.method), 0)
-    o.params, o.n_params = strings(texts), len(texts)
-    o.layers, o.n_layers = strings(layers), len(layers)
-    o.wrt, o.n_wrt = strings(inner), len(inner)
-    o.space = None if q.space is None else encode(q.space)
-    o.precision = None if q.precision is None else encode(q.precision)
-    o.threads, o.max_memory, o.top_k = q.threads or 0, q.max_memory or 0, q.top_k or 0
-    o.no_optimise = int(not q.optimise)
-    arrays = (_abi.oxp_array * len(baselines.arrays))()
-    keep = [
-        describe(to, encode(name), array) for to, (name, array) in zip(arrays, baselines.arrays, strict=True)
-    ]
-    o.baselines, o.n_baselines = arrays, len(arrays)
-    key = (
-        q.method, tuple(texts), tuple(layers), tuple(inner), q.space, q.precision, q.threads, q.max_memory,
-        q.top_k, q.optimise, _tensor_of(q.target), q.contrast is None, baselines.key, given.key,
-    )  # fmt: skip
-    return Compiled(o, key, keep)
+    return texts
+
+
+class Compiled:
+    """What an explainer is made from, and under which key it can be used again."""
+
+    __slots__ = ("baselines", "key", "layers", "question", "texts", "wrt")
+
+    def __init__(self, q: Question, reader: Reader, given: Given) -> None:
+        self.question, self.layers, self.wrt = q, listed(q.layer), listed(q.wrt)
+        at_input = any(name_of(word) == "baseline-at" and at == "input" for word, at in q.parameters.items())
+        inner = self.wrt[0] if len(self.wrt) == 1 and not at_input else None
+        self.baselines = Baselines(reader, given, q, inner)
+        self.texts = parameter_texts(q, self.baselines)
+        asked = (
+            q.method, *self.texts, None, *self.layers, None, *self.wrt, q.space, q.precision, q.threads,
+            q.max_memory, q.top_k, q.optimise, _tensor_of(q.target), q.contrast is None, self.baselines.key,
+        )  # fmt: skip
+        self.key = Key(asked, given.key)
+
+    def options(self) -> tuple[_abi.oxp_explain_options, list[NDArray[Any]]]:
+        """And the arrays that they point to."""
+        q, arrays = self.question, self.baselines.arrays
+        o = _abi.oxp_explain_options(struct_size=ctypes.sizeof(_abi.oxp_explain_options))
+        o.method, o.predict_only = (None, 1) if q.method is None else (encode(q.method), 0)
+        o.params, o.n_params = strings(self.texts), len(self.texts)
+        o.layers, o.n_layers = strings(self.layers), len(self.layers)
+        o.wrt, o.n_wrt = strings(self.wrt), len(self.wrt)
+        o.space = None if q.space is None else encode(q.space)
+        o.precision = None if q.precision is None else encode(q.precision)
+        o.threads, o.max_memory, o.top_k = q.threads or 0, q.max_memory or 0, q.top_k or 0
+        o.no_optimise = int(not q.optimise)
+        handed = (_abi.oxp_array * len(arrays))()
+        keep = [describe(to, encode(name), array) for to, (name, array) in zip(handed, arrays, strict=True)]
+        o.baselines, o.n_baselines = handed, len(arrays)
+        return o, keep
