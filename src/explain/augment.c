@@ -2,8 +2,8 @@
  * or not, times 0.9, 1 and 1.1. Each copy's map is mirrored back. The class is that of the input itself.
  *
  *   augment=mean   mean of the six raw maps
- *   augment=pgc    mean of (m - lo) / (1e-7 + hi - lo), lo and hi the smallest and largest value of the
- *                  enlarged map: pytorch-grad-cam's aug_smooth
+ *   augment=pgc    mean of n(up(n(m))), n(v) = (v - min) / (1e-7 + max - min), up: enlarged to the
+ *                  input: pytorch-grad-cam's aug_smooth
  *
  * What a method does on the host (a decomposition, say) is done for every copy. */
 #include "explain/session.h"
@@ -80,15 +80,30 @@ static void mirror_back(const oxp_finished *f, size_t n_items)
     mirror(f->rows, n_items * (size_t)f->out.count / (along * inner), along, inner);
 }
 
-/* m becomes (m - lo) / (1e-7 + hi - lo), the bounds those of the map as it will be shown. */
+typedef struct bounds {
+    double lo, hi;
+} bounds;
+
+static bounds bounds_of(const double *v, int64_t n)
+{
+    bounds b = {n > 0 ? v[0] : 0.0, n > 0 ? v[0] : 0.0};
+    for (int64_t i = 0; i < n; i++) {
+        b.lo = fmin(b.lo, v[i]);
+        b.hi = fmax(b.hi, v[i]);
+    }
+    return b;
+}
+
+/* What n(up(n(m))) is enlarged from: with e the bounds of up(m), which is linear,
+ *   (m - e.lo) / (e.hi - e.lo + 1e-7 (1e-7 + max m - min m)) */
 static oxp_status scale_map(oxp_ctx *ctx, const oxp_session *s, const oxp_finished *f, double *m)
 {
     const oxp_roles *r = &f->out.roles;
     int64_t large[3], small[3], total = 1;
     const int n_large = oxp_input_grid(s->core, large);
     const int n = r->tokens ? r->n_grid : f->out.row.rank;
-    const double *seen = m;
-    int64_t count = f->out.count;
+    const bounds own = bounds_of(m, f->out.count);
+    bounds seen = own;
     if (n == n_large && oxp_param_is(&s->params, "upsample", "linear")) {
         for (int a = 0; a < n; a++) {
             small[a] = r->tokens ? r->grid[a] : f->out.row.dim[a];
@@ -97,15 +112,10 @@ static oxp_status scale_map(oxp_ctx *ctx, const oxp_session *s, const oxp_finish
         double *up = OXP_NEW(ctx->scratch, double, total + 1);
         OXP_NOMEM_IF(ctx, up);
         oxp_resize_linear_f64(m, n, small, large, up);
-        seen = up;
-        count = total;
+        seen = bounds_of(up, total);
     }
-    double lo = count > 0 ? seen[0] : 0.0, hi = lo;
-    for (int64_t i = 0; i < count; i++) {
-        lo = fmin(lo, seen[i]);
-        hi = fmax(hi, seen[i]);
-    }
-    for (int64_t i = 0; i < f->out.count; i++) m[i] = (m[i] - lo) / (1e-7 + hi - lo);
+    const double range = seen.hi - seen.lo + 1e-7 * (1e-7 + own.hi - own.lo);
+    for (int64_t i = 0; i < f->out.count; i++) m[i] = range > 0 ? (m[i] - seen.lo) / range : 0.0;
     return OXP_OK;
 }
 

@@ -15,6 +15,12 @@ static const struct {
      "tests/data/samples/vit_tiny_fashion_mnist.io/input__image.npy", true},
 };
 
+/* The divisor when a map is scaled to [0, 1] twice, with 1e-7 added each time. */
+static double twice(double range)
+{
+    return range + 1e-7 * (1e-7 + range);
+}
+
 /* A_i = x_i, g = (1, 2, 3, 4), x = (1, 2, 3, 4): the map g x, mirrored input and map g' x with g' = (4, 3, 2,
  * 1); factors are 1 on average. Scaled to [0, 1]: (0, 3, 8, 15) / 15 and (0, 1, 1, 0), but for 1e-7. */
 static void copies_are_averaged(void **state)
@@ -30,7 +36,7 @@ static void copies_are_averaged(void **state)
     for (int k = 0; k < 3; k++)
         for (int i = 0; i < 4; i++) {
             const double m[] = {1, 4, 9, 16}, r[] = {4, 6, 6, 4}, f = factors[k];
-            want[i] += f * (m[i] - 1) / (1e-7 + f * 15) / 6 + f * (r[i] - 4) / (1e-7 + f * 2) / 6;
+            want[i] += f * (m[i] - 1) / twice(f * 15) / 6 + f * (r[i] - 4) / twice(f * 2) / 6;
         }
     for (int fused = 0; fused < 2; fused++) {
         test_ask ask = {

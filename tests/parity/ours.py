@@ -28,7 +28,7 @@ def own(row, case):
 class Command:
     def __init__(self, build):
         self.program = build / "onnxplain"
-        self.files = [self.program]
+        self.files = [self.program, build / "libonnxplain.so"]
 
     def methods(self):
         listed = subprocess.run([self.program, "methods"], capture_output=True, text=True, check=True).stdout
@@ -67,7 +67,7 @@ class Package:
         import onnxplain
 
         self.ox = onnxplain
-        self.files = sorted((build / "python/onnxplain").glob("*.py"))
+        self.files = [*sorted((build / "python/onnxplain").glob("*.py")), build / "libonnxplain.so"]
 
     def methods(self):
         return {m.name for m in self.ox.methods()}
@@ -85,11 +85,12 @@ class Package:
             r = self.model(case.path).explain(feeds, row.method, parameters=settings, **asked)
         except self.ox.Error as error:
             raise RuntimeError(str(error)) from None
-        return [r.attributions[tensor] for tensor in sorted(r.attributions)]
+        found = r.maps if row.enlarged else r.attributions
+        return [found[tensor] for tensor in sorted(found)]
 
 
 class Both:
-    """The package's arrays, which must be the command's to the last bit."""
+    """The package's arrays, which must be the command's to the last bit. (The command writes no enlarged maps.)"""
 
     def __init__(self, build):
         self.ways = [Package(build), Command(build)]
@@ -99,6 +100,8 @@ class Both:
         return self.ways[0].methods() & self.ways[1].methods()
 
     def arrays(self, row, case, precision):
+        if row.enlarged:
+            return self.ways[0].arrays(row, case, precision)
         found, other = (way.arrays(row, case, precision) for way in self.ways)
         same = [a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(found, other, strict=True)]
         if not all(same):

@@ -7,7 +7,7 @@ import numpy as np
 import pytorch_grad_cam.feature_factorization.deep_feature_factorization as pgc_dff
 from captum import attr as captum
 from formulas import layer_of
-from peers import apart, arrays
+from peers import ClassifierOutputTarget, apart, arrays, pgc_package
 
 
 def cap_layer_deeplift(c):
@@ -37,3 +37,12 @@ def augmented(c):
             one = (g.mean(2, keepdim=True) * a).sum(1).view(len(x), *c.net.values[c.layer].shape[2:])
             maps.append((one.flip(-1) if flip else one).numpy())
     return [np.mean(maps, 0)]
+
+
+def pgc_augmented(c):
+    """pytorch-grad-cam's GradCAM(aug_smooth=True)."""
+    c.net.sums("captum")
+    targets = [ClassifierOutputTarget(c.target)] * len(c.x[0])
+    with pgc_package.GradCAM(c.net, [c.step], reshape_transform=c.grid) as cam:
+        cam.compute_input_gradient = True  # the weights here are fixed
+        return arrays(cam(c.inputs().detach(), targets, aug_smooth=True))

@@ -35,7 +35,7 @@ from peers import (
     zr,
 )
 from formulas_flow import transformer_attribution, value_zeroing
-from peers_layers import augmented, cap_layer_deeplift, factorized
+from peers_layers import augmented, cap_layer_deeplift, factorized, pgc_augmented
 from peers_lone import zen_lone
 from peers_pair import blur_ig, guided_ig, xrai
 from peers_torchcam import tcm, tcm_cam, tcm_smooth, tcm_sscam
@@ -51,6 +51,7 @@ class Row:
     flags: str = ""
     known: dict = dataclasses.field(default_factory=dict)
     sign: bool = True  # False: the peer leaves the sign open
+    enlarged: bool = False  # compared at the resolution of the input, where maps are float32
     limit: float = 0.0  # of the f64 error where the peer's own constants allow no better, and why
     why: str = ""
 
@@ -645,6 +646,16 @@ ROWS = [
         factorized,
         "layer",
         "components=1 rounds=2000 variant=pgc upsample=none",
+    ),
+    Row(
+        "grad-cam",
+        "pytorch-grad-cam aug_smooth",
+        pgc_augmented,
+        "layer conv 2d",
+        "augment=pgc",
+        enlarged=True,
+        limit=1e-5,
+        why=FLOAT,
     ),
     Row("grad-cam", "formula: mean over six copies", augmented, "layer conv", RAW + " augment=mean"),
     Row(
