@@ -522,6 +522,8 @@ static oxp_status whole_job(const oxp_allocator *hooks)
     oxp_result *result = NULL;
     oxp_text *json = NULL, *facts = NULL;
     oxp_blob *png = NULL;
+    oxp_runner *runner = NULL;
+    oxp_values *values = NULL;
     oxp_error error = {0};
     const oxp_array input = image(1);
     static const char *const labels[] = {"cup", NULL, "plate", "fork"};
@@ -534,7 +536,11 @@ static oxp_status whole_job(const oxp_allocator *hooks)
         status = oxp_explain(&result, explainer, &input, 1, "out[2]", NULL, &error);
     if (status == OXP_OK) status = oxp_result_json(&json, result, NULL, 0, &error);
     if (status == OXP_OK) status = oxp_render(&png, result, 0, 0, NULL, "png", NULL, &error);
+    if (status == OXP_OK) status = oxp_runner_new(&runner, model, NULL, 0, NULL, &error);
+    if (status == OXP_OK) status = oxp_runner_run(&values, runner, &input, 1, &error);
     assert_true(status == OXP_OK || error.code == status);
+    oxp_values_free(values);
+    oxp_runner_free(runner);
     oxp_blob_free(png);
     oxp_text_free(json);
     oxp_text_free(facts);
