@@ -43,6 +43,8 @@ def test_wrong_values_are_named(cnn):
     refuse(bad, "a method is a name", cnn.estimate, x, method=None)
     refuse(bad, "zero byte", cnn.explain, x, target="a\0b")
     refuse(bad, "zero byte", cnn.explain, "a\0b.png")
+    refuse(bad, "at least one", cnn.explain_many, [x], method=[])
+    refuse(bad, "at least one", cnn.compare, x, [])
     refuse(bad, "batch must be", cnn.explain_many, [x], batch=0)
 
 
@@ -52,7 +54,7 @@ def test_wrong_arrays_are_named(cnn):
     assert isinstance(error, ValueError)
     refuse(bad, "expected floats", cnn.explain, x.astype(np.complex64))
     refuse(bad, "expected floats", cnn.explain, np.array(["a"]))
-    refuse(bad, "expected floats", cnn.explain, np.array([object()]))
+    refuse(bad, "expected floats", cnn.explain, x.astype(object))
     refuse(bad, "array of numbers", cnn.explain, [object()])
     refuse(bad, "cannot make an array", cnn.explain, [[1.0, 2.0], [3.0]])
     refuse(bad, "at most 8", cnn.explain, np.zeros((1,) * 9, np.float32))

@@ -145,6 +145,7 @@ def test_many_inputs_and_methods(photos):
         assert found[2 * i + 1].label == alone.label
         np.testing.assert_allclose(found[2 * i + 1].map, alone.map, atol=1e-4 * alone.map.max())
     assert found[0].to_png() != found[2].to_png()  # each over its own photo
+    assert found[1]._given is found[0]._given  # read once for all methods
     lazily = photos.explain_many(iter([paths[0], "nowhere.png"]), method="grad-cam")
     assert next(lazily).label == "espresso"
     with pytest.raises(ox.FileError):
@@ -238,6 +239,7 @@ def test_a_model_from_bytes_and_its_facts(tmp_path):
     model = ox.Model(path.read_bytes(), labels=["a", "b", "c"])
     assert model.inputs == [("x", "float32", ("N", 2, 10, 12))] and model.outputs[0].name == "logits"
     assert model.labels == ["a", "b", "c"] and model.label(3) is None
+    assert ox.Model(path, labels=["a", None, "c"]).labels == ["a", None, "c"]
     assert "relu3" in model.tensors and "relu3" in model.inspect("layers")
     assert model.outputs[0].shape == ("N", 3)
     first = model.layers()[0]

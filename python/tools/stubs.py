@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
 from ._explainers import Progress
-from ._inputs import Inputs, Preprocess, Shapes
+from ._inputs import Given, Inputs, Loading, Preprocess, Shapes
 from ._question import Names, Question, Target
 from ._result import Comparison, Prediction, Result
 
@@ -99,8 +99,10 @@ def lines():
     yield "class Estimate(NamedTuple):"
     yield from (f"    {name}: int" for name in _explain.Estimate._fields)
     yield "\nclass Explains:"
+    yield "    def _read(self, inputs: Inputs, loading: Loading) -> Given: ..."
+    yield "    def _answer(self, given: Given, question: Question) -> Result: ..."
+    yield "    def _estimate(self, given: Given, question: Question) -> Estimate: ..."
     yield "    def _ask(self, inputs: Inputs, question: Question) -> Result: ..."
-    yield "    def _estimate(self, inputs: Inputs, question: Question) -> Estimate: ..."
     for m in methods:
         yield from overload(m)
     yield "    @overload"

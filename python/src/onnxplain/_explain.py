@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ._errors import Error, InvalidArgument, LimitExceeded, Unsupported
-from ._inputs import Inputs
+from ._inputs import Given, Inputs, Loading
 from ._methods import methods
 from ._question import Question, listed
 from ._result import Comparison, Prediction, Result
@@ -32,11 +32,17 @@ class Explains:
 
     __slots__ = ()
 
-    def _ask(self, inputs: Inputs, question: Question) -> Result:
+    def _read(self, inputs: Inputs, loading: Loading) -> Given:
         raise NotImplementedError
 
-    def _estimate(self, inputs: Inputs, question: Question) -> Estimate:
+    def _answer(self, given: Given, question: Question) -> Result:
         raise NotImplementedError
+
+    def _estimate(self, given: Given, question: Question) -> Estimate:
+        raise NotImplementedError
+
+    def _ask(self, inputs: Inputs, question: Question) -> Result:
+        return self._answer(self._read(inputs, question.loading), question)
 
     def explain(self, inputs: Inputs, /, method: str = "saliency", **options: Any) -> Result:
         """What of the inputs made the model answer as it did.
@@ -77,6 +83,8 @@ class Explains:
         """Results one by one, in the order of the inputs and then of the methods; `batch` inputs are run
         together. Of several methods each takes the options that are its own."""
         questions = Question.of(None, options).share(listed(method))
+        if not questions:
+            raise InvalidArgument("there is nothing to explain with: name at least one method")
         if batch < 1:
             raise InvalidArgument(f"batch must be 1 or more, found {batch}")
         return self._explain_all(iter(inputs), questions, batch)
@@ -85,7 +93,8 @@ class Explains:
         self, inputs: Iterator[Inputs], questions: list[Question], batch: int
     ) -> Iterator[Result]:
         while items := list(islice(inputs, batch)):
-            results = [self._ask(join(items), question) for question in questions]
+            given = self._read(join(items), questions[0].loading)
+            results = [self._answer(given, question) for question in questions]
             for item in range(len(results[0])):
                 yield from (r[item] for r in results)
 
@@ -95,9 +104,11 @@ class Explains:
         results, refused = [], {}
         first: Error | None = None
         names = [m.name for m in methods() if m.is_main] if method is None else listed(method)
-        for question in Question.of(None, options).share(names):
+        asked = Question.of(None, options)
+        given = self._read(inputs, asked.loading)
+        for question in asked.share(names):
             try:
-                results.append(self._ask(inputs, question))
+                results.append(self._answer(given, question))
             except (InvalidArgument, Unsupported, LimitExceeded) as error:
                 refused[str(question.method)] = str(error)
                 first = first or error
@@ -107,7 +118,8 @@ class Explains:
 
     def estimate(self, inputs: Inputs, /, method: str = "saliency", **options: Any) -> Estimate:
         """What explain would cost with the same arguments; runs nothing."""
-        return self._estimate(inputs, Question.of(one_name(method), options))
+        question = Question.of(one_name(method), options)
+        return self._estimate(self._read(inputs, question.loading), question)
 
 
 def one_name(method: str) -> str:

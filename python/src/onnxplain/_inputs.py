@@ -226,10 +226,7 @@ class Reader:
     def _read_one(self, given: Given, index: int, x: object, loading: Loading) -> None:
         pictures: list[Input] = []
         array: NDArray[Any]
-        if isinstance(x, np.ndarray) and x.ndim not in (
-            2,
-            3,
-        ):  # no picture: the common way, and short
+        if isinstance(x, np.ndarray) and x.ndim > 3:  # no picture: the common way, and short
             array = x
         elif isinstance(x, (list, tuple)) and x and all(_is_item(i) for i in x):
             array, pictures = self.batch(x, index, loading)
@@ -249,7 +246,6 @@ def _is_item(x: object) -> bool:
     return isinstance(x, (np.ndarray, Input)) or is_encoded(x) or hasattr(x, "__array__")
 
 
-Picture = (
-    Any  # a path, bytes, a Pillow image, uint8 pixels (H,W,3): types of optional packages cannot be named
-)
+# A path, bytes, a Pillow image, uint8 pixels (H,W,3): types of packages that may be missing cannot be named.
+Picture = Any
 Inputs = ArrayLike | Picture

@@ -75,8 +75,8 @@ def encode_path(path: str | os.PathLike[str]) -> bytes:
     return os.fsencode(path)
 
 
-def strings(texts: Iterable[str]) -> Any:
-    encoded = [encode(text) for text in texts]
+def strings(texts: Iterable[str | None]) -> Any:
+    encoded = [None if text is None else encode(text) for text in texts]
     return (ctypes.c_char_p * len(encoded))(*encoded)
 
 

@@ -50,7 +50,7 @@ class Model(Explains):
     """An ONNX model. Labels and preprocessing are read from beside the file.
 
     - `source`: a path, the bytes of a model, or an onnx.ModelProto.
-    - `labels`: a file with one class name per line, a config.json, or a list of names.
+    - `labels`: a file with one class name per line, a config.json, or a list of names (None: no name).
     - `vocabulary`: a vocab.txt or tokenizer.json, for pictures of models that take token ids.
     - `max_memory`: bytes that one run may use.
     - `external_dir`: where a model given as bytes has its external data.
@@ -69,7 +69,7 @@ class Model(Explains):
         self,
         source: Any,
         *,
-        labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        labels: str | os.PathLike[str] | Sequence[str | None] | None = None,
         vocabulary: str | os.PathLike[str] | None = None,
         max_memory: int | None = None,
         external_dir: str | os.PathLike[str] | None = None,
@@ -112,7 +112,7 @@ class Model(Explains):
         if vocabulary is not None:
             call("oxp_model_load_vocabulary", pointer, encode_path(vocabulary))
 
-    def _load_labels(self, labels: str | os.PathLike[str] | Sequence[str]) -> None:
+    def _load_labels(self, labels: str | os.PathLike[str] | Sequence[str | None]) -> None:
         if isinstance(labels, (str, os.PathLike)):
             call("oxp_model_load_labels", self._handle.pointer, encode_path(labels))
             return
@@ -204,8 +204,7 @@ class Model(Explains):
             explainer = Explainer(self._handle, options)
         return compiled.key, explainer
 
-    def _ask(self, inputs: Inputs, question: Question) -> Result:
-        given = self._read(inputs, question.loading)
+    def _answer(self, given: Given, question: Question) -> Result:
         target, contrast = target_text(question.target), target_text(question.contrast)
         key, explainer = self._explainer(question, given)
         try:
@@ -214,8 +213,7 @@ class Model(Explains):
             self._pool.give(key, explainer)
         return Result(handle, self._handle, self._reader, given)
 
-    def _estimate(self, inputs: Inputs, question: Question) -> Estimate:
-        given = self._read(inputs, question.loading)
+    def _estimate(self, given: Given, question: Question) -> Estimate:
         key, explainer = self._explainer(question, given)
         try:
             cost = explainer.cost(given)
