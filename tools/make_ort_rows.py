@@ -21,18 +21,20 @@ def eighths(*shape):
 
 
 def compute(op, inputs, attrs):
-    """The first output; inputs: (name, array or None) in the operator's order. All outputs are asked for: attention reads its
-    cache from the later ones."""
+    """All outputs; inputs: (name, array or None) in the operator's order. Attention reads its cache from the later outputs, so
+    all are asked for."""
     domain, name = op.split("::")
-    more = ["present_k", "present_v"] if name == "GroupQueryAttention" else []
+    more = {"GroupQueryAttention": ["present_k", "present_v"], "SVMClassifier": ["z"]}.get(name, [])
     given = {key: value for key, value in inputs if value is not None}
     node = helper.make_node(name, [k if v is not None else "" for k, v in inputs], ["y", *more], domain=domain, **attrs)
     declared = [helper.make_tensor_value_info(k, TYPES[str(v.dtype)], v.shape) for k, v in given.items()]
-    graph = helper.make_graph([node], "row", declared, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    kinds = [TensorProto.INT64 if name == "SVMClassifier" else TensorProto.FLOAT] + [TensorProto.FLOAT] * len(more)
+    outputs = [helper.make_tensor_value_info(k, kind, None) for k, kind in zip(["y", *more], kinds)]
+    graph = helper.make_graph([node], "row", declared, outputs)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(domain, 3 if domain == "ai.onnx.ml" else 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(["y"], given)[0]
+    return session.run(None, given)
 
 
 def text(values):
@@ -41,7 +43,8 @@ def text(values):
 
 def print_row(op, inputs, attrs, settings=(), comment=""):
     """settings: inputs that our rows have as attributes."""
-    y = compute(op, inputs, attrs)
+    y, *more = compute(op, inputs, attrs)
+    scores = op.endswith("Classifier")
     words = [op]
     for name, value in inputs:
         if name in settings:
@@ -54,6 +57,7 @@ def print_row(op, inputs, attrs, settings=(), comment=""):
     while words[-1] == "no=-":
         words.pop()
     words += [f"{k}={text(v) if isinstance(v, (list, float)) else v}" for k, v in attrs.items()]
+    words += ["out=2", f"@out2={text(more[0])}"] if scores else []
     print(*words, f"@out={text(y)} tol=1e-5 pin=1e-6", *([f"#{comment}"] if comment else []))
 
 
@@ -83,6 +87,26 @@ def group_query(comment, batch, steps, lengths, total, heads=(2, 1), d=8, past=0
     print_row("com.microsoft::GroupQueryAttention", inputs, attrs, settings, comment)
 
 
+def vectors(op, comment, rows, kernel, per_class, **options):
+    """A machine on 3 features; per_class: how many vectors each class has, or one number for a regressor."""
+    total = int(np.sum(per_class))
+    classes = len(per_class) if isinstance(per_class, list) else 2
+    attrs = {
+        "kernel_type": kernel,
+        "kernel_params": [0.25, 0.5, 3.0],
+        "support_vectors": eighths(max(total, 0) * 3).tolist(),
+        "coefficients": eighths((classes - 1) * total if total else 3).tolist(),
+        "rho": eighths(classes * (classes - 1) // 2).tolist(),
+    }
+    if isinstance(per_class, list):
+        attrs |= {"vectors_per_class": per_class, "classlabels_ints": [3, 5, 9][:classes]}
+    else:
+        attrs |= {"n_supports": total}
+    if not total:
+        del attrs["support_vectors"]
+    print_row(f"ai.onnx.ml::{op}", [("x", eighths(rows, 3))], attrs | options, {}, comment)
+
+
 def main():
     print("# Written by tools/make_ort_rows.py: @out is what ONNX Runtime", onnxruntime.__version__, "computes.")
     group_query("a prompt", 1, 3, [3], 3)
@@ -105,6 +129,14 @@ def main():
     group_query("a smooth softmax", 1, 3, [3], 3, smooth_softmax=1)
     group_query("a sink", 1, 3, [3], 3, sink=True)
     group_query("both directions", 2, 3, [3, 2], 3, causal=0)
+    for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID"):
+        vectors("SVMRegressor", kernel, 2, kernel, 4)
+    vectors("SVMRegressor", "no vectors", 2, "LINEAR", 0)
+    vectors("SVMRegressor", "inside or outside", 4, "RBF", 4, one_class=1)
+    vectors("SVMClassifier", "two classes", 2, "RBF", [2, 3])
+    vectors("SVMClassifier", "two classes", 2, "POLY", [2, 1], post_transform="LOGISTIC")
+    vectors("SVMClassifier", "pairs of three", 3, "RBF", [2, 1, 2])
+    vectors("SVMClassifier", "pairs of three", 2, "LINEAR", [1, 1, 2], post_transform="SOFTMAX")
 
 
 if __name__ == "__main__":

@@ -161,10 +161,10 @@ static oxp_status parse_pin(oxp_ctx *ctx, oxp_arena *arena, const char *name, co
 {
     OXP_FAIL_IF(ctx, c->n_pins == CASE_MAX, OXP_EINVAL, "more than %d pinned results", CASE_MAX);
     case_pin *pin = &c->pins[c->n_pins++];
-    pin->input = -1;
+    pin->input = strcmp(name, "out2") == 0 ? -2 : -1;
     for (size_t i = 0; i < c->n_in; i++)
         if (strcmp(c->in[i].name, name) == 0) pin->input = (int)i;
-    OXP_FAIL_IF(ctx, pin->input < 0 && strcmp(name, "out") != 0, OXP_EINVAL,
+    OXP_FAIL_IF(ctx, pin->input == -1 && strcmp(name, "out") != 0, OXP_EINVAL,
                 "no input is named '%s'", name);
     c->kinked = c->kinked || pin->input >= 0;
     double *values;

@@ -13,7 +13,7 @@
  *   out     number of outputs asked for (default: as few as the operator has)
  *   tol     error allowed relative to the maximum, instead of 1e-6
  *   pin     error allowed of pinned numbers, relative to their maximum, instead of 1e-12 (those of float programs)
- *   @out    these are the first output; @NAME: this is the gradient of that input where dy is all ones. A row that pins a
+ *   @out    these are the first output (@out2: the second); @NAME: this is the gradient of that input where dy is all ones. A row that pins a
  *           gradient is not compared with finite differences: it is there for kinks.
  *   !       the operator must be refused
  *
@@ -39,7 +39,7 @@ typedef struct case_input {
 } case_input;
 
 typedef struct case_pin {
-    int input; /* whose gradient; -1: the first output */
+    int input; /* whose gradient; -1, -2: the first, the second output */
     size_t n;
     const double *values;
 } case_pin;

@@ -177,7 +177,10 @@ static int check_pins(oxp_ctx *ctx, oxp_arena *arena, const op_case *c, feed *f)
     CHECK_TRY(subject_oracle(ctx, arena, &s, f, &got), "ref");
     for (size_t i = 0; i < c->n_pins; i++) {
         const case_pin *pin = &c->pins[i];
-        const oxp_val v = pin->input < 0 ? s.out[0] : s.dx[pin->input];
+        const bool asked = pin->input >= 0 || (size_t)-pin->input <= c->n_out;
+        const oxp_val v = !asked           ? OXP_NO_VAL
+                          : pin->input < 0 ? s.out[-1 - pin->input]
+                                           : s.dx[pin->input];
         const char *what = pin->input < 0 ? "pinned output" : "pinned gradient";
         if (v == OXP_NO_VAL || (size_t)oxp_shape_elements(oxp_shape_at(s.g, v)) != pin->n) {
             printf("  %s %zu: expected %zu numbers\n", what, i, pin->n);
