@@ -181,11 +181,34 @@ static oxp_status list_touched(oxp_ctx *ctx, oxp_arena *arena, const oxp_core *c
     return OXP_OK;
 }
 
+/* Half of the score gone is no rounding: says so, and what could be done. NULL: sums are as they should be. */
+static oxp_status note_gap(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
+                           const oxp_explanation *e, const char **out)
+{
+    enum { TOLD_PERCENT = 50 };
+    const oxp_item *worst = NULL;
+    for (size_t i = 0; i < e->n_items; i++)
+        if (e->items[i].gap > TOLD_PERCENT / 100.0 && (!worst || e->items[i].gap > worst->gap))
+            worst = &e->items[i];
+    *out = NULL;
+    if (!worst) return OXP_OK;
+    const char *hint =
+        oxp_param_known(&s->params, "bias") && oxp_param_is(&s->params, "bias", "keep")
+            ? "biases took the rest; bias=zero leaves them out"
+        : oxp_param_known(&s->params, "steps") ? "take more steps, or another baseline"
+                                               : "the rest ended on the way";
+    *out = oxp_arena_printf(
+        arena, "warning: the attributions add up to %.3g, where %.3g was to be shared out: %s",
+        worst->attributed, worst->expected, hint);
+    OXP_NOMEM_IF(ctx, *out);
+    return OXP_OK;
+}
+
 static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *arena,
                              const char *warning, oxp_explanation *e)
 {
     const oxp_core *core = s->core;
-    const char **notes = OXP_NEW(arena, const char *, OXP_COUNT(core->notes) + 3 + e->n_maps);
+    const char **notes = OXP_NEW(arena, const char *, OXP_COUNT(core->notes) + 4 + e->n_maps);
     OXP_NOMEM_IF(ctx, notes);
     for (size_t i = 0; i < core->n_notes; i++) {
         notes[e->n_notes] = oxp_arena_strdup(arena, core->notes[i]);
@@ -193,6 +216,8 @@ static oxp_status list_notes(oxp_ctx *ctx, const oxp_session *s, oxp_arena *aren
     }
     if (warning) notes[e->n_notes++] = warning;
     if (s->one_by_one && e->n_items > 1) notes[e->n_notes++] = s->one_by_one;
+    OXP_TRY(note_gap(ctx, s, arena, e, &notes[e->n_notes]));
+    if (notes[e->n_notes]) e->n_notes++;
     for (size_t m = 0; m < e->n_maps; m++) {
         const float *data = e->maps[m].map.data;
         const int64_t n = oxp_shape_elements(&e->maps[m].map.shape);

@@ -238,3 +238,10 @@ oxp_tensor test_toy_array(test_net *t, const char *name, const char *file)
     snprintf(path, sizeof path, "tests/data/toy/%s.io/%s.npy", name, file);
     return test_npy(t, path);
 }
+
+bool test_has_note(const oxp_explanation *e, const char *part)
+{
+    for (size_t i = 0; i < e->n_notes; i++)
+        if (strstr(e->notes[i], part)) return true;
+    return false;
+}

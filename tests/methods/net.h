@@ -72,4 +72,7 @@ void test_close(const oxp_tensor *got, const oxp_tensor *want, double tolerance,
 void test_close_to(const oxp_tensor *got, const double *want, size_t n, double tolerance,
                    const char *what);
 
+/* One of the notes holds this text. */
+bool test_has_note(const oxp_explanation *e, const char *part);
+
 #endif

@@ -582,6 +582,22 @@ static void conservation(void **state)
     test_net_close(t);
 }
 
+/* Of the score 1 + 2 + 9 the bias keeps 9, and that is said. */
+static void losses_are_told(void **state)
+{
+    OXP_UNUSED(state);
+    test_net *t = test_net_text("input %x:f32(1,2) \"x\"\nconst %w:f32(2,1) = [1,1]\n"
+                                "const %b:f32(1) = [9]\n%y \"y\" = Gemm(%x, %w, %b)\noutput %y\n");
+    const oxp_tensor x = test_array(t, 2, (const int64_t[]){1, 2}, (const double[]){1, 2});
+    test_ask ask = {.method = "lrp", .params = {"bias=keep"}};
+    oxp_explanation e = test_explain(t, &ask, &x, 1);
+    assert_true(test_has_note(&e, "add up to 3, where 12 was to be shared out: biases"));
+    ask.params[0] = "bias=zero";
+    e = test_explain(t, &ask, &x, 1);
+    assert_false(test_has_note(&e, "add up"));
+    test_net_close(t);
+}
+
 /* Deep Taylor: first the z+ of the layer above, then shares in proportion to squared weights.
  * lrp_simple: 2-weights, so 36 at each hidden unit (score 108), a third of each to every input. */
 static void decompositions(void **state)
@@ -636,6 +652,7 @@ int main(void)
         cmocka_unit_test(gates_and_norms),
         cmocka_unit_test(composites_on_nets),
         cmocka_unit_test(conservation),
+        cmocka_unit_test(losses_are_told),
         cmocka_unit_test(decompositions),
         cmocka_unit_test(merging_is_exact),
     };

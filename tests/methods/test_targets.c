@@ -6,13 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool has_note(const oxp_explanation *e, const char *part)
-{
-    for (size_t i = 0; i < e->n_notes; i++)
-        if (strstr(e->notes[i], part)) return true;
-    return false;
-}
-
 static double softmax(const oxp_tensor *scores, int64_t first, int64_t n, int64_t c)
 {
     double sum = 0.0;
@@ -127,7 +120,7 @@ static void spaces_of_scores(void **state)
     test_ask ask = {.method = "saliency", .target = 0};
     oxp_explanation e = test_explain(t, &ask, x, 2);
     assert_string_equal(e.space, "output");
-    assert_true(has_note(&e, "no Softmax or Sigmoid found"));
+    assert_true(test_has_note(&e, "no Softmax or Sigmoid found"));
     for (int64_t k = 0; k < 3; k++)
         assert_true(fabs(oxp_tensor_get(&e.maps[0].raw, k) - w[k][0]) < 1e-12);
     /* row 0: scores 8.5 and 12 */
@@ -141,7 +134,7 @@ static void spaces_of_scores(void **state)
                     1e-9);
     /* the input that nothing reads: zero, and said so */
     for (int64_t k = 0; k < 4; k++) assert_true(fabs(oxp_tensor_get(&e.maps[1].raw, k)) <= 0.0);
-    assert_true(has_note(&e, "'unused'"));
+    assert_true(test_has_note(&e, "'unused'"));
     test_net_close(t);
     t = test_toy_open("relu_deeplift"); /* one number: regression */
     const oxp_tensor one[2] = {test_toy_array(t, "relu_deeplift", "input__x1"),
@@ -286,7 +279,7 @@ static void items_that_mix(void **state)
         const oxp_explanation e =
             test_explain(t, &(test_ask){.method = methods[m], .target = 1}, &x, 1);
         assert_int_equal(e.n_items, 2);
-        assert_true(has_note(&e, "one by one"));
+        assert_true(test_has_note(&e, "one by one"));
         for (int64_t i = 0; i < 6; i++)
             assert_true(fabs(oxp_tensor_get(&e.maps[0].raw, i)) < 1e-12);
         assert_true(fabs(e.items[0].score) < 1e-12);
