@@ -19,8 +19,11 @@ typedef struct importer {
     oxp_onnx_model *model;
     /* of the graph at hand: the model's, a branch or a body */
     oxp_graph *graph;
-    oxp_strmap values; /* tensor name -> oxp_val, as far as made */
+    oxp_strmap
+        values; /* tensor name -> oxp_val, as far as made; OXP_NO_VAL: texts, which are not computed */
 } importer;
+
+enum { STRING = 8 }; /* ONNX's number of the type */
 
 static oxp_status keep(importer *im, const char *text, const char **out)
 {
@@ -70,6 +73,10 @@ static oxp_status add_initializers(importer *im)
     for (size_t i = 0; i < g->initializer.n; i++) {
         const oxp_pb_tensor *pb = &g->initializer.items[i];
         oxp_tensor *tensor;
+        if (pb->dtype == STRING) {
+            OXP_TRY(bind(im, pb->name, OXP_NO_VAL, "initializer"));
+            continue;
+        }
         OXP_TRY(new_tensor(im, &tensor));
         OXP_TRY(oxp_tensor_import(im->ctx, &im->source, pb, tensor));
         OXP_TRY(add_constant(im, pb->name, tensor, "initializer"));
@@ -124,6 +131,10 @@ static oxp_status add_constant_nodes(importer *im, const oxp_draft *draft)
         im->ctx->op = node->op_type;
         const oxp_pb_attr *a = node->attrs[0];
         const oxp_tensor *tensor = NULL;
+        if (a->type == OXP_PB_TENSOR && a->t && a->t->dtype == STRING) {
+            OXP_TRY(bind(im, node->out[0], OXP_NO_VAL, "output of a Constant"));
+            continue;
+        }
         if (a->type == OXP_PB_TENSOR)
             OXP_TRY(import_value(im, a->t, &tensor));
         else
@@ -172,7 +183,7 @@ static oxp_status add_inputs(importer *im)
         const oxp_pb_value *pb = &g->input.items[i];
         uint32_t v;
         if (oxp_strmap_get(known, pb->name, &v) &&
-            oxp_value_of(im->graph, v)->kind == OXP_VALUE_CONST)
+            (v == OXP_NO_VAL || oxp_value_of(im->graph, v)->kind == OXP_VALUE_CONST))
             continue; /* an input with a default value: the default it is */
         oxp_onnx_io *io = &im->model->inputs[im->model->n_inputs++];
         OXP_TRY(declare(im, pb, io));
@@ -190,7 +201,8 @@ static oxp_status add_inputs(importer *im)
 static bool is_zip_map(const importer *im, const oxp_pb_value *pb)
 {
     uint32_t v;
-    if (!pb->is_other || !oxp_strmap_get(&im->values, pb->name, &v)) return false;
+    if (!pb->is_other || !oxp_strmap_get(&im->values, pb->name, &v) || v == OXP_NO_VAL)
+        return false;
     const uint32_t maker = oxp_value_of(im->graph, v)->producer;
     return maker != OXP_NO_NODE && im->graph->nodes[maker]->op == &oxp_op_ml_ZipMap;
 }
@@ -198,7 +210,6 @@ static bool is_zip_map(const importer *im, const oxp_pb_value *pb)
 /* Texts are not computed: a class's name beside its scores is none of the results. */
 static bool is_text(const oxp_pb_value *pb)
 {
-    enum { STRING = 8 }; /* ONNX's number of the type */
     return !pb->is_other && pb->dtype == STRING;
 }
 
@@ -232,6 +243,8 @@ static oxp_status add_outputs(importer *im)
         OXP_TRY(declare(im, is_zip_map(im, pb) ? &values : pb, io));
         OXP_FAIL_IF(im->ctx, !oxp_strmap_get(&im->values, pb->name, &io->value), OXP_ECORRUPT,
                     "nothing in the model makes its output '%s'", pb->name);
+        OXP_FAIL_IF(im->ctx, io->value == OXP_NO_VAL, OXP_EUNSUPPORTED,
+                    "output '%s' is made of strings, which cannot be explained", pb->name);
     }
     return order_outputs(im);
 }
@@ -480,6 +493,49 @@ static oxp_status add_node(importer *im, const oxp_draft_node *node)
     return OXP_OK;
 }
 
+/* ---- texts: what is made of them is a class's name beside its scores, and is left out ---- */
+
+static bool reads_texts(const importer *im, const oxp_draft_node *node)
+{
+    uint32_t v;
+    for (size_t i = 0; i < node->n_in + node->n_captures; i++)
+        if (oxp_strmap_get(&im->values, node->in[i], &v) && v == OXP_NO_VAL) return true;
+    return false;
+}
+
+/* The texts of this initializer become the model's class names, if it has none. */
+static oxp_status take_class_names(importer *im, const char *name)
+{
+    const oxp_pb_graph *g = &im->pb.graph;
+    oxp_onnx_model *m = im->model;
+    size_t i = 0, cap = 0;
+    const char **names = NULL;
+    while (i < g->initializer.n && strcmp(g->initializer.items[i].name, name) != 0) i++;
+    if (m->n_class_names || i == g->initializer.n) return OXP_OK;
+    oxp_wire w = oxp_wire_open(im->source.file, g->initializer.items[i].body);
+    for (oxp_wire_field f; oxp_wire_next(&w, &f);) {
+        if (f.number != 6) continue; /* string_data */
+        const oxp_bytes s = oxp_wire_bytes(&w, &f);
+        OXP_FAIL_IF(im->ctx,
+                    !oxp_arena_grow(im->arena, &names, m->n_class_names, &cap, sizeof *names),
+                    OXP_ENOMEM, "out of memory");
+        names[m->n_class_names] =
+            oxp_arena_strndup(im->arena, s.size ? (const char *)s.data : "", s.size);
+        OXP_NOMEM_IF(im->ctx, names[m->n_class_names++]);
+    }
+    m->class_names = names;
+    return im->source.file->status;
+}
+
+static oxp_status skip_texts(importer *im, const oxp_draft_node *node)
+{
+    for (size_t i = 0; i < node->n_out; i++)
+        if (node->out[i][0] != '\0') OXP_TRY(bind(im, node->out[i], OXP_NO_VAL, "output"));
+    if (oxp_op_find_in(node->domain, node->op_type) != &oxp_op_ml_ArrayFeatureExtractor)
+        return OXP_OK;
+    return take_class_names(im, node->in[0]);
+}
+
 static oxp_status add_nodes(importer *im, const oxp_draft *draft)
 {
     uint32_t *order;
@@ -489,7 +545,7 @@ static oxp_status add_nodes(importer *im, const oxp_draft *draft)
         const oxp_draft_node *node = &draft->nodes[order[i]];
         im->ctx->node = node->name;
         im->ctx->op = node->op_type;
-        OXP_TRY(add_node(im, node));
+        OXP_TRY(reads_texts(im, node) ? skip_texts(im, node) : add_node(im, node));
     }
     im->ctx->node = im->ctx->op = NULL;
     return OXP_OK;

@@ -6,7 +6,7 @@
  *   vote. Scores: those of the pairs; for two classes (-s, s), or with prob_a and prob_b the probabilities p, 1 - p,
  *   p = 1 / (1 + exp(prob_a s + prob_b)).
  *
- * As ONNX Runtime has it, except that its probabilities are an iteration's, to some 1e-3. Those of more classes
+ * As ONNX Runtime has it (docs/decisions.md), except that its probabilities are an iteration's, to some 1e-3. Those of more classes
  * are nothing but such an iteration: they are refused. Specialisation puts the parts in the nodes' place. */
 #include "ops/infer.h"
 #include "ops/unary.h"
@@ -55,11 +55,10 @@ static bool read_kernel(const oxp_node *node, machine *m)
 /* Vectors and coefficients of a classifier, by classes. */
 static bool read_classes(const oxp_node *node, machine *m, size_t n_coefficients, size_t n_rho)
 {
-    const oxp_attr *ints = oxp_attr_find(node, "classlabels_ints"),
-                   *strings = oxp_attr_find(node, "classlabels_strings");
+    const oxp_attr *ints = oxp_attr_find(node, "classlabels_ints");
     size_t n, n_a, n_b;
     m->per_class = oxp_attr_ints(node, "vectors_per_class", &n);
-    m->classes = (int64_t)(ints && ints->n ? ints->n : strings ? strings->n : 0);
+    m->classes = ints && ints->n ? (int64_t)ints->n : oxp_attr_int(node, "classes", 0);
     if (m->classes < 2 || m->classes > MOST_CLASSES || (int64_t)n != m->classes) return false;
     for (size_t i = 0; i < n; i++) {
         if (m->per_class[i] < 0 || m->per_class[i] > INT32_MAX) return false;
@@ -370,7 +369,7 @@ static const oxp_attr_spec regressor_attrs[] = {
     MACHINE, {"n_supports", OXP_ATTR_INT, NULL}, {"one_class", OXP_ATTR_INT, NULL},
     {"post_transform", OXP_ATTR_STRING, "NONE"}, {NULL, 0, NULL}};
 static const oxp_attr_spec classifier_attrs[] = {
-    MACHINE, {"classlabels_ints", OXP_ATTR_INTS, NULL}, {"classlabels_strings", OXP_ATTR_STRINGS, NULL},
+    MACHINE, {"classes", OXP_ATTR_INT, NULL}, {"classlabels_ints", OXP_ATTR_INTS, NULL}, {"classlabels_strings", OXP_ATTR_STRINGS, NULL},
     {"post_transform", OXP_ATTR_STRING, "NONE,SOFTMAX,LOGISTIC"}, {"prob_a", OXP_ATTR_FLOATS, NULL},
     {"prob_b", OXP_ATTR_FLOATS, NULL}, {"vectors_per_class", OXP_ATTR_INTS, NULL}, {NULL, 0, NULL}};
 

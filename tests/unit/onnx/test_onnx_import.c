@@ -439,6 +439,47 @@ static void test_norm_of_cells(void **state)
     expect_refusal(import_graph(&g, 9), OXP_EUNSUPPORTED, "BatchNormalization attribute spatial");
 }
 
+/* A label that is looked up among texts is left out, beside scores; the texts are the names of the classes. */
+static void test_texts_are_left_out(void **state)
+{
+    (void)state;
+    pb g = pb_graph(), names = pb_tensor("names", 8, "2"), only = {.n = 0};
+    pb_bytes(&names, 6, "cat", 3);
+    pb_bytes(&names, 6, "dog", 3);
+    pb_add_init(&g, names);
+    pb_add_init(&g, float_tensor("s", "2", two, 2));
+    pb_add_output(&g, pb_value("label", 8, NULL));
+    pb look = pb_node("ArrayFeatureExtractor", "names,best", "text", "");
+    pb_text(&look, 7, "ai.onnx.ml");
+    pb_add_node(&g, pb_node("Mul", "x,s", "y", ""));
+    pb_add_node(&g, pb_node("ArgMax", "y", "best", ""));
+    pb_add_node(&g, look);
+    pb_add_node(&g, pb_node("Identity", "text", "label", ""));
+    imported im = import_graph(&g, 13);
+    expect_ok(&im);
+    assert_int_equal(im.model->n_outputs, 1);
+    assert_int_equal(im.model->graph->n_nodes, 2);
+    assert_int_equal(im.model->n_class_names, 2);
+    assert_string_equal(im.model->class_names[1], "dog");
+    imported_free(&im);
+    pb_add_init(&only, names);
+    pb_add_input(&only, pb_value("x", 1, "N2"));
+    pb_add_input(&only, pb_value("names", 8, "2")); /* with its default */
+    pb_add_output(&only, pb_value("z", 1, NULL));
+    pb_add_node(&only, pb_node("Add", "x,names", "z", ""));
+    expect_refusal(import_graph(&only, 13), OXP_EUNSUPPORTED, "output 'z' is made of strings");
+    pb made = pb_graph(), value = pb_attr("value", 4), shaped = value;
+    pb_msg(&value, 5, &names);
+    pb_add_node(&made, pb_node_with(pb_node("Constant", "", "t", ""), value));
+    pb_add_node(&made, pb_node("Add", "x,t", "y", ""));
+    expect_refusal(import_graph(&made, 13), OXP_EUNSUPPORTED, "output 'y' is made of strings");
+    pb filled = pb_graph();
+    pb_msg(&shaped, 5, &names);
+    pb_add_node(&filled, pb_node("Shape", "x", "s", ""));
+    pb_add_node(&filled, pb_node_with(pb_node("ConstantOfShape", "s", "y", ""), shaped));
+    expect_refusal(import_graph(&filled, 13), OXP_EUNSUPPORTED, "tensor 'names' holds strings");
+}
+
 static void test_absent_inputs_and_outputs(void **state)
 {
     (void)state;
@@ -567,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_broadcasting_along_an_axis),
         cmocka_unit_test(test_former_attributes),
         cmocka_unit_test(test_norm_of_cells),
+        cmocka_unit_test(test_texts_are_left_out),
         cmocka_unit_test(test_absent_inputs_and_outputs),
         cmocka_unit_test(test_other_kinds_of_values),
         cmocka_unit_test(test_cut_at_every_byte),
