@@ -6,6 +6,7 @@ A row's `model` is an expression over the names below; its `input` one of the ki
 import sys
 import warnings
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -277,7 +278,12 @@ def build(expression, seed):
 
 
 def settle(net, kind, seed):
-    """No weights of zero; batch norms get the statistics of random inputs, so that signals neither explode nor vanish."""
+    """No weights of zero; batch norms get the statistics of random inputs, so that signals neither explode nor vanish.
+    Settings (epsilons, slopes) are rounded to float32, as the exported file has them."""
+    for m in net.modules():
+        for name, value in vars(m).items():
+            if type(value) is float:
+                setattr(m, name, float(np.float32(value)))
     norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for p in net.parameters():  # heads that start at zero would hide the rest
         if p.ndim >= 2 and not p.detach().any():
@@ -288,7 +294,7 @@ def settle(net, kind, seed):
         m.train()
         if m.affine:
             nn.init.uniform_(m.weight, 0.5, 1.5)
-            nn.init.normal_(m.bias, 0, 0.1)
+            nn.init.normal_(m.bias, 1.0, 0.3)  # few units next to the kink: at 0, deep nets are chaotic
     with torch.no_grad():
         for k in range(2 if norms else 0):
             parts = [inputs(kind, seed + 100 + 4 * k + i) for i in range(4)]
