@@ -179,6 +179,14 @@ static void norm_of_cells(oxp_form *form)
     drop(form, "spatial");
 }
 
+/* Statistics of the input at hand are another operator. */
+static void batch_norm_in_mode(oxp_form *form)
+{
+    const oxp_attr *mode = find(form, "training_mode");
+    if (mode && mode->i != 0) form->op = &oxp_op__BatchNormTraining;
+    drop(form, "training_mode");
+}
+
 static void gemm_broadcasts(oxp_form *form)
 {
     drop(form, "broadcast");
@@ -265,6 +273,7 @@ void oxp_normalise(oxp_form *form)
         {"PRelu", 1, LAST_AXIS_RULE, slope_per_channel},
         {"BatchNormalization", 1, 6, drop_is_test},
         {"BatchNormalization", 1, 8, norm_of_cells},
+        {"BatchNormalization", 14, 99, batch_norm_in_mode},
         {"Dropout", 1, 6, drop_is_test},
         {"Gemm", 1, LAST_AXIS_RULE, gemm_broadcasts},
         {"Cast", 1, 5, cast_to_name},

@@ -1,109 +1,10 @@
-/* norm.c - BatchNormalization at inference, _CellNorm; LayerNormalization with its adjoint.
- *
- * BatchNormalization is an affine map per channel: with constant parameters its expansion folds
- * to Mul and Add by two constants, which an optimisation pass moves into a convolution before. In
- * this IR LayerNormalization may lack its scale; ONNX's always has one. */
+/* norm.c - LayerNormalization with its adjoint. In this IR it may lack its scale; ONNX's always has
+ * one. */
 #include "ops/norm.h"
 
 #include "ops/lower.h"
 
 #include <math.h>
-
-/* ---- BatchNormalization ---- */
-
-static oxp_status batch_norm_infer(oxp_infer *inf)
-{
-    for (size_t i = 1; i < 5; i++) OXP_TRY(oxp_norm_check_channels(inf, i, 0));
-    return oxp_norm_infer(inf);
-}
-
-/* scale / sqrt(var + epsilon), (C) */
-static oxp_val batch_norm_factor(oxp_build *b, const oxp_node *node)
-{
-    const oxp_val var = oxp_b_add(b, node->in[4], oxp_b_scalar(b, oxp_norm_epsilon(node)));
-    return oxp_b_div(b, node->in[1], oxp_b_unary(b, &oxp_op_Sqrt, var));
-}
-
-/* y = x s + t, s = scale / sqrt(var + epsilon), t = bias - mean s */
-static oxp_status batch_norm_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
-{
-    if (b->status != OXP_OK) return b->status;
-    const oxp_shape x = *oxp_b_shape(b, node->in[0]);
-    const oxp_val s = batch_norm_factor(b, node);
-    const oxp_val t = oxp_b_sub(b, node->in[2], oxp_b_mul(b, node->in[3], s));
-    const oxp_val scaled = oxp_b_mul(b, node->in[0], oxp_norm_across(b, s, &x));
-    out[0] = oxp_b_add(b, scaled, oxp_norm_across(b, t, &x));
-    return b->status;
-}
-
-/* dx = dy s; the parameters are constants of inference */
-static oxp_status batch_norm_grad(oxp_grad *g)
-{
-    oxp_build *b = g->b;
-    for (size_t i = 1; i < 5; i++)
-        OXP_FAIL_IF(b->ctx, g->wants[i], OXP_EUNSUPPORTED,
-                    "BatchNormalization '%s': gradients of its parameters are not supported",
-                    g->node->origin);
-    if (g->wants[0] && g->dy[0] != OXP_NO_VAL) {
-        const oxp_shape x = *oxp_b_shape(b, g->node->in[0]);
-        g->dx[0] = oxp_b_mul(b, g->dy[0], oxp_norm_across(b, batch_norm_factor(b, g->node), &x));
-    }
-    return b->status;
-}
-
-static oxp_status batch_norm_ref(const oxp_call *call)
-{
-    const oxp_shape *x = &call->in_shape[0];
-    const int64_t n = oxp_shape_elements(x), channels = x->dim[1];
-    int64_t inner = 1;
-    for (int a = 2; a < x->rank; a++) inner *= x->dim[a];
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t c = i / inner % channels;
-        const double s = call->in[1][c] / sqrt(call->in[4][c] + oxp_norm_epsilon(call->node));
-        call->out[0][i] = (call->in[0][i] - call->in[3][c]) * s + call->in[2][c];
-    }
-    return OXP_OK;
-}
-
-/* ---- _CellNorm: the same with parameters for every cell of an item, (C,D1,...) ---- */
-
-static oxp_status cell_norm_infer(oxp_infer *inf)
-{
-    const oxp_shape *x = oxp_infer_shape(inf, 0);
-    char found[OXP_SHAPE_TEXT], wanted[OXP_SHAPE_TEXT];
-    OXP_NODE_FAIL_IF(inf->ctx, inf->node, x->rank < 2, OXP_EINVAL,
-                     "expects items of channels, found %s", oxp_shape_text(x, found));
-    const oxp_shape want = oxp_shape_of(x->rank - 1, x->dim + 1);
-    for (size_t i = 1; i < 5; i++) {
-        OXP_TRY(oxp_infer_float(inf, i));
-        OXP_NODE_FAIL_IF(inf->ctx, inf->node, !oxp_shape_equal(&want, oxp_infer_shape(inf, i)),
-                         OXP_EINVAL, "with spatial 0 expects shape %s as input %zu, found %s",
-                         oxp_shape_text(&want, wanted), i,
-                         oxp_shape_text(oxp_infer_shape(inf, i), found));
-    }
-    return oxp_norm_infer(inf);
-}
-
-static oxp_status cell_norm_ref(const oxp_call *call)
-{
-    const int64_t n = oxp_shape_elements(&call->in_shape[0]);
-    const int64_t cells = oxp_shape_elements(&call->in_shape[1]);
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t c = i % cells;
-        const double std = sqrt(call->in[4][c] + oxp_norm_epsilon(call->node));
-        call->out[0][i] = (call->in[0][i] - call->in[3][c]) / std * call->in[1][c] + call->in[2][c];
-    }
-    return OXP_OK;
-}
-
-static oxp_status cell_norm_expand(oxp_build *b, const oxp_node *node, oxp_val *out)
-{
-    if (b->status != OXP_OK) return b->status;
-    const oxp_val s = batch_norm_factor(b, node);
-    const oxp_val t = oxp_b_sub(b, node->in[2], oxp_b_mul(b, node->in[3], s));
-    out[0] = oxp_b_add(b, oxp_b_mul(b, node->in[0], s), t);
-    return b->status;
-}
 
 /* ---- LayerNormalization: over all axes from `axis` on ---- */
 
@@ -328,23 +229,10 @@ static oxp_status layer_norm_grad_expand(oxp_build *b, const oxp_node *node, oxp
 /* ---- descriptors ---- */
 
 /* clang-format off */
-static const oxp_attr_spec batch_norm_attrs[] = {
-    {"epsilon", OXP_ATTR_FLOAT, NULL}, {"momentum", OXP_ATTR_FLOAT, NULL}, {"training_mode", OXP_ATTR_INT, "0"},
-    {NULL, 0, NULL}};
 static const oxp_attr_spec layer_norm_attrs[] = {
     {"axis", OXP_ATTR_INT, NULL}, {"epsilon", OXP_ATTR_FLOAT, NULL}, {"stash_type", OXP_ATTR_INT, "1"}, {NULL, 0, NULL}};
 static const oxp_attr_spec layer_norm_grad_attrs[] = {
     {"axis", OXP_ATTR_INT, NULL}, {"epsilon", OXP_ATTR_FLOAT, NULL}, {NULL, 0, NULL}};
-
-const oxp_op oxp_op_BatchNormalization = {
-    .name = "BatchNormalization", .min_in = 5, .max_in = 5, .min_out = 1, .max_out = 5, .since = 1,
-    .flags = OXP_OP_COMPOSITE | OXP_OP_LINEAR, .attrs = batch_norm_attrs,
-    .infer = batch_norm_infer, .grad = batch_norm_grad, .ref = batch_norm_ref, .expand = batch_norm_expand};
-
-const oxp_op oxp_op__CellNorm = {
-    .name = "_CellNorm", .min_in = 5, .max_in = 5, .min_out = 1, .max_out = 5,
-    .flags = OXP_OP_INTERNAL | OXP_OP_COMPOSITE | OXP_OP_OPEN | OXP_OP_LINEAR, .attrs = batch_norm_attrs,
-    .infer = cell_norm_infer, .ref = cell_norm_ref, .expand = cell_norm_expand};
 
 const oxp_op oxp_op_LayerNormalization = {
     .name = "LayerNormalization", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 3, .since = 1,

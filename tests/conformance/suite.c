@@ -90,7 +90,7 @@ static const char *scope_of_node(const oxp_pb_node *node, const char *op)
         if (strcmp(may_lack[i].op, op) == 0) return may_lack[i].scope;
     for (size_t i = 0; i < node->attribute.n; i++)
         if (strcmp(node->attribute.items[i].name, "training_mode") == 0 &&
-            node->attribute.items[i].i != 0)
+            node->attribute.items[i].i != 0 && strcmp(op, "BatchNormalization") != 0)
             return "training";
     /* Dropout (data, ratio, training_mode): what an opset from 12 calls training */
     return strcmp(op, "Dropout") == 0 && node->input.n > 2 ? "training" : NULL;

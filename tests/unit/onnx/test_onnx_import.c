@@ -195,11 +195,9 @@ static void test_values_of_attributes(void **state)
 {
     (void)state;
     pb g = pb_graph();
-    pb_add_node(&g, pb_node_with(pb_node("BatchNormalization", "x,x,x,x,x", "y", "bn"),
-                                 pb_attr_int("training_mode", 1)));
-    expect_refusal(import_graph(&g, 14), OXP_EUNSUPPORTED,
-                   "1 node uses 1 unsupported feature: "
-                   "BatchNormalization attribute training_mode=1 at 'bn'");
+    pb_add_node(&g, pb_node_with(pb_node("Mod", "x,x", "y", "m"), pb_attr_int("fmod", 2)));
+    expect_refusal(import_graph(&g, 13), OXP_EUNSUPPORTED,
+                   "1 node uses 1 unsupported feature: Mod attribute fmod=2 at 'm'");
     g = pb_graph();
     pb_add_node(&g, pb_node_with(pb_node("Elu", "x", "y", "e"), pb_attr_int("alpha", 1)));
     expect_refusal(import_graph(&g, 13), OXP_ECORRUPT,
@@ -417,8 +415,8 @@ static void test_former_attributes(void **state)
     expect_refusal(import_graph(&p, 2), OXP_EUNSUPPORTED, "Pad attribute paddings");
 }
 
-/* Statistics of cells are another operator's; opset 9 has none. */
-static void test_norm_of_cells(void **state)
+/* Statistics of cells (opset 9 has none), and those of the input at hand, are other operators'. */
+static void test_norms_of_other_statistics(void **state)
 {
     (void)state;
     pb g = pb_graph(), channels;
@@ -437,6 +435,17 @@ static void test_norm_of_cells(void **state)
     assert_string_equal(maker(&im, "y")->op->name, "BatchNormalization");
     imported_free(&im);
     expect_refusal(import_graph(&g, 9), OXP_EUNSUPPORTED, "BatchNormalization attribute spatial");
+    for (int mode = 0; mode < 2; mode++) {
+        pb h = pb_graph();
+        pb_add_init(&h, float_tensor("s", "2", two, 2));
+        pb_add_node(&h, pb_node_with(node, pb_attr_int("training_mode", mode)));
+        im = import_graph(&h, 15);
+        expect_ok(&im);
+        assert_string_equal(maker(&im, "y")->op->name,
+                            mode ? "_BatchNormTraining" : "BatchNormalization");
+        assert_int_equal(maker(&im, "y")->n_attrs, 0);
+        imported_free(&im);
+    }
 }
 
 /* A label that is looked up among texts is left out, beside scores; the texts are the names of the classes. */
@@ -607,7 +616,7 @@ int main(void)
         cmocka_unit_test(test_resize_of_opset_10),
         cmocka_unit_test(test_broadcasting_along_an_axis),
         cmocka_unit_test(test_former_attributes),
-        cmocka_unit_test(test_norm_of_cells),
+        cmocka_unit_test(test_norms_of_other_statistics),
         cmocka_unit_test(test_texts_are_left_out),
         cmocka_unit_test(test_absent_inputs_and_outputs),
         cmocka_unit_test(test_other_kinds_of_values),
