@@ -44,9 +44,10 @@ bench-python: all ## what the Python binding costs on top of the C library; memo
 wheel: deps ## the Python package as a wheel, in build-wheel/
 	@PYTHON=$(PYTHON) tools/wheel
 
-parity: all ## compare with other software (installed beside) and write docs/parity.md
+parity: all ## compare with other software (installed beside): writes docs/parity.md and docs/zoo.md
 	@tools/parity
 	@tools/conformance_newest
+	@tools/zoo
 
 docs: all ## write what is generated: docs/methods.md, the README's table of methods, docs/api.md, docs/tutorial.md's results, docs/python.md
 	@tests/cli/readme.pl methods build/onnxplain README.md --update
@@ -54,7 +55,7 @@ docs: all ## write what is generated: docs/methods.md, the README's table of met
 	@PYTHONPATH=build/python $(PYTHON) tests/docs/tutorial.py --update
 	@PYTHONPATH=build/python $(PYTHON) python/tools/reference.py
 
-zoo: all ## 155 architectures against ONNX Runtime and torch in double (installed beside); writes docs/zoo.md
+zoo: all ## its part on architectures, against ONNX Runtime and torch in double
 	@tools/zoo
 
 conformance: deps all ## run ONNX's own tests, print what is passed, refused and failed, and write docs/operators.md

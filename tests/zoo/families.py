@@ -1,4 +1,4 @@
-"""How the rows of models.tsv become torch modules and inputs. Everything is small: random weights, few layers.
+"""How rows of models.tsv become torch modules and inputs. Everything is small: random weights, few layers.
 
 A row's `model` is an expression over the names below; its `input` one of the kinds of `inputs`.
 """
@@ -14,7 +14,9 @@ warnings.filterwarnings("ignore")
 
 try:
     import torchvision
-except RuntimeError:  # the package index has no torchvision for torch-cpu: its two operators are declared, not run
+except (
+    RuntimeError
+):  # the package index has no torchvision for torch-cpu: its two operators are declared, not run
     for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
         del sys.modules[name]
     library = torch.library.Library("torchvision", "DEF")
@@ -39,7 +41,7 @@ class First(nn.Module):
         self.net, self.names, self.key = net, names, key
 
     def forward(self, *inputs):
-        out = self.net(**dict(zip(self.names, inputs))) if self.names else self.net(*inputs)
+        out = self.net(**dict(zip(self.names, inputs, strict=True))) if self.names else self.net(*inputs)
         if self.key:
             return out[self.key]
         while not isinstance(out, torch.Tensor):
@@ -47,11 +49,11 @@ class First(nn.Module):
         return out
 
 
-def image(model, key=None):
+def image(model: nn.Module, key: str | None = None) -> First:
     return First(model, None, key)
 
 
-def timm_model(name, **kw):
+def timm_model(name: str, **kw) -> nn.Module:
     return timm.create_model(name, num_classes=CLASSES, **kw)
 
 
@@ -65,7 +67,7 @@ TINY = dict(
 )
 
 
-def text(kind, names=("input_ids", "attention_mask"), **kw):
+def text(kind: str, names: tuple[str, ...] = ("input_ids", "attention_mask"), **kw) -> First:
     """A model of transformers by the name of its head's class, eager attention, small."""
     head = getattr(hf, kind)
     config = head.config_class(**kw)
@@ -78,7 +80,7 @@ def text(kind, names=("input_ids", "attention_mask"), **kw):
     return First(head(config), names)
 
 
-def bert_like(kind, **kw):
+def bert_like(kind: str, **kw) -> First:
     return text(kind, **{**TINY, "num_labels": 3, **kw})
 
 
@@ -124,17 +126,22 @@ class Unet(nn.Module):
         self.pool = getattr(nn, f"MaxPool{axes}d")(2)
 
         def block(a, b):
-            return nn.Sequential(conv(a, b, 3, padding=1), norm(b), nn.ReLU(), conv(b, b, 3, padding=1), nn.ReLU())
+            return nn.Sequential(
+                conv(a, b, 3, padding=1), norm(b), nn.ReLU(), conv(b, b, 3, padding=1), nn.ReLU()
+            )
 
         self.down = nn.ModuleList([block(1, width), block(width, 2 * width)])
         self.middle = block(2 * width, 4 * width)
         if up == "transpose":
             make = getattr(nn, f"ConvTranspose{axes}d")
-            self.up = nn.ModuleList([make(4 * width, 2 * width, 2, stride=2), make(2 * width, width, 2, stride=2)])
+            self.up = nn.ModuleList(
+                [make(4 * width, 2 * width, 2, stride=2), make(2 * width, width, 2, stride=2)]
+            )
         else:
             mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[axes]
             self.up = nn.ModuleList(
-                nn.Sequential(nn.Upsample(scale_factor=2, mode=mode), conv(a, a // 2, 1)) for a in (4 * width, 2 * width)
+                nn.Sequential(nn.Upsample(scale_factor=2, mode=mode), conv(a, a // 2, 1))
+                for a in (4 * width, 2 * width)
             )
         self.join = nn.ModuleList([block(4 * width, 2 * width), block(2 * width, width)])
         self.head = conv(width, 3, 1)
@@ -146,7 +153,7 @@ class Unet(nn.Module):
             skips.append(x)
             x = self.pool(x)
         x = self.middle(x)
-        for up, join, skip in zip(self.up, self.join, reversed(skips)):
+        for up, join, skip in zip(self.up, self.join, reversed(skips), strict=True):
             x = join(torch.cat([skip, up(x)], 1))
         return self.head(x)
 
@@ -198,15 +205,25 @@ class Wave(nn.Module):
         return self.head(x.mean(2))
 
 
-def encoder(norm_first):
+def encoder(norm_first: bool) -> nn.Module:
     layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=norm_first, activation="gelu")
-    return nn.Sequential(nn.Linear(4, 16), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(16, 3))
+    return nn.Sequential(
+        nn.Linear(4, 16), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(16, 3)
+    )
 
 
 class Tabular(nn.Module):
     def __init__(self):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(12, 32), nn.BatchNorm1d(32), nn.LeakyReLU(0.1), nn.Linear(32, 16), nn.PReLU(), nn.Linear(16, 1), nn.Sigmoid())
+        self.net = nn.Sequential(
+            nn.Linear(12, 32),
+            nn.BatchNorm1d(32),
+            nn.LeakyReLU(0.1),
+            nn.Linear(32, 16),
+            nn.PReLU(),
+            nn.Linear(16, 1),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x):
         return self.net(x)
@@ -215,7 +232,7 @@ class Tabular(nn.Module):
 # ---- inputs ----------------------------------------------------------------------------------------
 
 
-def inputs(kind, seed):
+def inputs(kind: str, seed: int) -> dict[str, torch.Tensor]:
     """'image 64' -> names and tensors; integers are drawn once, floats may be drawn again by seed."""
     what, *size = kind.split()
     n = [int(v) for v in size]
@@ -271,15 +288,15 @@ NAMES = dict(
 )
 
 
-def build(expression, seed):
+def build(expression: str, seed: int) -> nn.Module:
     """The module with random weights, in eval mode, its batch norms fitted to noise."""
     torch.manual_seed(seed)
     return eval(expression, {**NAMES}).eval()  # the table is ours
 
 
-def settle(net, kind, seed):
-    """No weights of zero; batch norms get the statistics of random inputs, so that signals neither explode nor vanish.
-    Settings (epsilons, slopes) are rounded to float32, as the exported file has them."""
+def settle(net: nn.Module, kind: str, seed: int) -> None:
+    """No weights of zero; batch norms get the statistics of random inputs, so that signals neither explode
+    nor vanish. Settings (epsilons, slopes) are rounded to float32, as the exported file has them."""
     for m in net.modules():
         for name, value in vars(m).items():
             if type(value) is float:

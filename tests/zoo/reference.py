@@ -48,26 +48,54 @@ class Double(TorchFunctionMode):
         return func(*[torch.float64 if a is torch.float32 else a for a in args], **kwargs)
 
 
-def gradient(net: nn.Module, feeds: dict[str, torch.Tensor], index: int | None) -> tuple[np.ndarray, int, Arrays]:
+PLAIN_BATCH_NORM = F.batch_norm
+
+
+def batch_norm(x, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5) -> torch.Tensor:
+    """At inference spelled out: torch 2.13's own adjoint is wrong for a gradient in channels-last memory, as
+    `flatten(2).transpose(1, 2)` behind it makes one."""
+    if training or mean is None:
+        return PLAIN_BATCH_NORM(x, mean, var, weight, bias, training, momentum, eps)
+    across = (1, -1) + (1,) * (x.ndim - 2)
+    factor = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
+    y = (x - mean.view(across)) * factor.view(across)
+    return y if bias is None else y + bias.view(across)
+
+
+def gradient(
+    net: nn.Module, feeds: dict[str, torch.Tensor], index: int | None
+) -> tuple[np.ndarray, int, Arrays]:
     """(output, index, {input: dY/dinput, of token ids dY/dembedding}) in the net's own precision."""
     dtype = next(net.parameters()).dtype
     given = {
-        k: v.detach().clone().to(dtype).requires_grad_(True) if v.is_floating_point() else v for k, v in feeds.items()
+        k: v.detach().clone().to(dtype).requires_grad_(True) if v.is_floating_point() else v
+        for k, v in feeds.items()
     }
     tap = Tap(given)
-    with tap.patch, Double() if dtype == torch.float64 else contextlib.nullcontext():
+    with (
+        tap.patch,
+        mock.patch.object(F, "batch_norm", batch_norm),
+        Double() if dtype == torch.float64 else contextlib.nullcontext(),
+    ):
         y = net(*given.values())
     flat = y.reshape(-1)
     index = int(flat.detach().abs().argmax()) if index is None else index
     leaves = {k: v for k, v in given.items() if v.is_floating_point()} | tap.leaves
     grads = torch.autograd.grad(flat[index], list(leaves.values()))
-    return y.detach().double().numpy(), index, {k: g.double().numpy() for k, g in zip(leaves, grads)}
+    return (
+        y.detach().double().numpy(),
+        index,
+        {k: g.double().numpy() for k, g in zip(leaves, grads, strict=True)},
+    )
 
 
 def worst(mine: list[np.ndarray], wanted: list[np.ndarray]) -> float:
     """The largest difference over the largest magnitude wanted."""
     top = max(float(np.abs(w).max()) for w in wanted)
-    err = max(float(np.abs(np.asarray(m, np.float64).reshape(w.shape) - w).max()) for m, w in zip(mine, wanted, strict=True))
+    err = max(
+        float(np.abs(np.asarray(m, np.float64).reshape(w.shape) - w).max())
+        for m, w in zip(mine, wanted, strict=True)
+    )
     return err / top if top > 0 else err
 
 
@@ -76,9 +104,12 @@ def moved(t: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     return t * (1 + (torch.rand(t.shape, generator=g) - 0.5) * 2.0**-23)
 
 
-def own_error(net: nn.Module, feeds: dict[str, torch.Tensor], index: int, y64: np.ndarray, g64: Arrays) -> tuple[float, float]:
-    """What float32 does to torch's own output and gradient: the largest of several runs, since one run says little of a
-    unit next to a kink (in some of the runs it falls on the other side). The moved digits stand for other orders of sums."""
+def own_error(
+    net: nn.Module, feeds: dict[str, torch.Tensor], index: int, y64: np.ndarray, g64: Arrays
+) -> tuple[float, float]:
+    """What float32 does to torch's own output and gradient: the largest of several runs, since one run says
+    little of a unit next to a kink: in some it falls on the other side. Moved digits stand for other orders of
+    sums."""
     forward = backward = 0.0
     for run in range(RUNS):
         single = copy.deepcopy(net).float()
@@ -95,8 +126,9 @@ def own_error(net: nn.Module, feeds: dict[str, torch.Tensor], index: int, y64: n
 
 
 def draw(row: dict[str, str], net: nn.Module, first: int) -> tuple[dict[str, torch.Tensor], dict]:
-    """An input, the `first` or a later one, and torch's numbers there. Inputs at which the gradient is zero or denormal are
-    drawn again, and those next to a kink, where float32 is not steady enough to judge by; without a steady one the steadiest."""
+    """An input, the `first` or a later one, and torch's numbers there. Inputs where the gradient is zero or
+    denormal are drawn again, and those next to a kink, where float32 is not steady enough to judge by; if none
+    is steady, the steadiest is taken."""
     best = None
     for attempt in range(first, first + DRAWS):
         feeds = families.inputs(row["input"], int(row["seed"]) + 1000 * attempt)
@@ -119,12 +151,14 @@ def draw(row: dict[str, str], net: nn.Module, first: int) -> tuple[dict[str, tor
 
 
 def export(row: dict[str, str], net: nn.Module, feeds: dict[str, torch.Tensor], path: pathlib.Path) -> None:
-    kind, opset = ("dyn", row["exporter"][3:]) if row["exporter"].startswith("dyn") else ("ts", row["exporter"][2:])
+    kind, opset = (
+        ("dyn", row["exporter"][3:]) if row["exporter"].startswith("dyn") else ("ts", row["exporter"][2:])
+    )
     args = dict(input_names=list(feeds), output_names=["y"], opset_version=int(opset))
     if kind == "dyn":
         args |= dict(dynamo=True, external_data=False, optimize=False, verbose=False)
     else:
-        # convolutions are not merged with batch norms: merged weights are rounded once more, and another model
+        # convolutions and batch norms stay apart: merged weights are rounded once more, and another model
         args |= dict(dynamo=False, training=torch.onnx.TrainingMode.PRESERVE)
     torch.onnx.export(net, tuple(feeds.values()), str(path), **args)
 
@@ -157,7 +191,7 @@ def quantise(row: dict[str, str], path: pathlib.Path) -> None:
 
 
 def make(row: dict[str, str], model: pathlib.Path, first: int) -> dict:
-    """Torch's numbers at an input, the `first` draw or a later one; the row's model is exported if there is none."""
+    """Torch's numbers at an input, the `first` draw or a later one; the model is exported if need be."""
     torch.set_num_threads(1)
     torch.backends.mha.set_fastpath_enabled(False)  # its one operator has no ONNX form
     seed = int(row["seed"])

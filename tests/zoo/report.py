@@ -34,7 +34,9 @@ def verdict(row: dict[str, str], r: dict) -> str:
     half = row["precision"] == "f16"
     # in half precision ONNX Runtime rounds every tensor: torch in double is the judge
     forward = r["forward"] if half else r["forward_ort"]
-    if not forward <= max(1e-4, 3 * r["own_forward"], 0 if half or "forward" not in r else 3 * r["ort_forward"]):
+    if not forward <= max(
+        1e-4, 3 * r["own_forward"], 0 if half or "forward" not in r else 3 * r["ort_forward"]
+    ):
         return "forward"
     own = 0 if row["precision"] == "int8" else 3 * r["own_gradient"]
     if not r["gradient"] <= max(1e-3, own):
@@ -57,7 +59,9 @@ def line(row: dict[str, str], r: dict, v: str) -> str:
 
 
 def good(table: list[Row]) -> bool:
-    return all(v not in WRONG for *_, v in table) and sum(v == "agrees" for *_, v in table) >= 0.98 * len(table)
+    return all(v not in WRONG for *_, v in table) and sum(v == "agrees" for *_, v in table) >= 0.98 * len(
+        table
+    )
 
 
 def summary(table: list[Row]) -> str:
@@ -70,8 +74,14 @@ def write(path: pathlib.Path, table: list[Row]) -> None:
     counts: dict[str, int] = {}
     for *_, v in table:
         counts[v] = counts.get(v, 0) + 1
-    lines = [TEXT, f"{len(table)} models: " + ", ".join(f"{n} {v}" for v, n in sorted(counts.items())) + ".\n"]
-    lines += ["| model | exporter | precision | forward | gradient | torch | f64 | gradient, s | |", "|" + "---|" * 9]
+    lines = [
+        TEXT,
+        f"{len(table)} models: " + ", ".join(f"{n} {v}" for v, n in sorted(counts.items())) + ".\n",
+    ]
+    lines += [
+        "| model | exporter | precision | forward | gradient | torch | f64 | gradient, s | |",
+        "|" + "---|" * 9,
+    ]
     for row, r, v in table:
         half, quantised = row["precision"] == "f16", row["precision"] == "int8"
         f64 = max(r.get("forward_f64", 0), r.get("gradient_f64", 0))
@@ -84,7 +94,9 @@ def write(path: pathlib.Path, table: list[Row]) -> None:
             "." if quantised else number(r, "own_gradient"),
             f"{f64:.0e}" if "forward_f64" in r else ".",
             f"{r['seconds']:.3f}" if "seconds" in r else ".",
-            ("agrees" if r["inputs"] == 1 else f"agrees at input {r['inputs']}") if v == "agrees" else f"**{v}** {r.get('refused', r.get('error', ''))}".strip(),
+            ("agrees" if r["inputs"] == 1 else f"agrees at input {r['inputs']}")
+            if v == "agrees"
+            else f"**{v}** {r.get('refused', r.get('error', ''))}".strip(),
         ]
         lines.append("| " + " | ".join(c.replace("|", "/") for c in cells) + " |")
     path.write_text("\n".join(lines) + "\n")

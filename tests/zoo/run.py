@@ -136,12 +136,16 @@ def compare(row: dict[str, str], path: pathlib.Path, ref: dict, library: pathlib
         found = lib.gradient(model, given, target, "f32")
         result["seconds"] = time.time() - start
         if quantised:
-            result["gradient"] = worst(list(found.values()), list(lib.gradient(model, given, target, "f64").values()))
+            result["gradient"] = worst(
+                list(found.values()), list(lib.gradient(model, given, target, "f64").values())
+            )
             return result
         result["gradient"] = worst(by_input(found), list(wanted.values()))
         if flops(library, path) < PLAIN_FLOPS:
             result["forward_f64"] = worst(lib.run(model, given, [out], "f64"), [y64])
-            result["gradient_f64"] = worst(by_input(lib.gradient(model, given, target, "f64")), list(wanted.values()))
+            result["gradient_f64"] = worst(
+                by_input(lib.gradient(model, given, target, "f64")), list(wanted.values())
+            )
     except ours.Refused as e:
         result["refused"] = str(e).removeprefix(f"{path}: ")
     return result
@@ -149,7 +153,9 @@ def compare(row: dict[str, str], path: pathlib.Path, ref: dict, library: pathlib
 
 def flops(library: pathlib.Path, path: pathlib.Path) -> float:
     """The forward pass' work, as the command says."""
-    said = subprocess.run([library.parent / "onnxplain", "inspect", path], capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [library.parent / "onnxplain", "inspect", path], capture_output=True, text=True
+    ).stdout
     for line in said.splitlines():
         if line.startswith("work"):
             number, unit = line.split()[1:3]
