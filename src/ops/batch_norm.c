@@ -154,21 +154,23 @@ static oxp_status training_expand(oxp_build *b, const oxp_node *node, oxp_val *o
 static oxp_status training_ref(const oxp_call *call)
 {
     const oxp_shape *x = &call->in_shape[0];
-    const int64_t n = oxp_shape_elements(x), channels = x->dim[1];
+    const int64_t items = x->dim[0], channels = x->dim[1];
     const double momentum = momentum_of(call->node);
     int64_t inner = 1;
     for (int a = 2; a < x->rank; a++) inner *= x->dim[a];
     for (int64_t c = 0; c < channels; c++) {
-        const double share = (double)channels / (double)n;
+        const double share = 1.0 / (double)(items * inner);
         double mean = 0.0, var = 0.0;
-        for (int64_t i = 0; i < n; i++)
-            if (i / inner % channels == c) mean += call->in[0][i] * share;
-        for (int64_t i = 0; i < n; i++)
-            if (i / inner % channels == c) var += pow(call->in[0][i] - mean, 2.0) * share;
-        const double s = call->in[1][c] / sqrt(var + oxp_norm_epsilon(call->node));
-        for (int64_t i = 0; i < n; i++)
-            if (i / inner % channels == c)
-                call->out[0][i] = (call->in[0][i] - mean) * s + call->in[2][c];
+        for (int pass = 0; pass < 3; pass++) {
+            const double s = call->in[1][c] / sqrt(var + oxp_norm_epsilon(call->node));
+            for (int64_t i = 0; i < items * inner; i++) {
+                const int64_t at = (i / inner * channels + c) * inner + i % inner;
+                const double v = call->in[0][at];
+                if (pass == 0) mean += v * share;
+                if (pass == 1) var += (v - mean) * (v - mean) * share;
+                if (pass == 2) call->out[0][at] = (v - mean) * s + call->in[2][c];
+            }
+        }
         if (call->node->n_out > 1 && call->out[1])
             call->out[1][c] = call->in[3][c] * momentum + mean * (1.0 - momentum);
         if (call->node->n_out > 2 && call->out[2])

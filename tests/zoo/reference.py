@@ -107,9 +107,9 @@ def moved(t: torch.Tensor, g: torch.Generator) -> torch.Tensor:
 def own_error(
     net: nn.Module, feeds: dict[str, torch.Tensor], index: int, y64: np.ndarray, g64: Arrays
 ) -> tuple[float, float]:
-    """What float32 does to torch's own output and gradient: the largest of several runs, since one run says
-    little of a unit next to a kink: in some it falls on the other side. Moved digits stand for other orders of
-    sums."""
+    """What float32 does to torch's own output and gradient: the largest of several runs, since one run
+    says little of a unit next to a kink: in some it falls on the other side. Moved digits stand for other
+    orders of sums."""
     forward = backward = 0.0
     for run in range(RUNS):
         single = copy.deepcopy(net).float()
@@ -127,8 +127,8 @@ def own_error(
 
 def draw(row: dict[str, str], net: nn.Module, first: int) -> tuple[dict[str, torch.Tensor], dict]:
     """An input, the `first` or a later one, and torch's numbers there. Inputs where the gradient is zero or
-    denormal are drawn again, and those next to a kink, where float32 is not steady enough to judge by; if none
-    is steady, the steadiest is taken."""
+    denormal are drawn again, and those next to a kink, where float32 is not steady enough to judge by; if
+    none is steady, the steadiest is taken."""
     best = None
     for attempt in range(first, first + DRAWS):
         feeds = families.inputs(row["input"], int(row["seed"]) + 1000 * attempt)

@@ -1,11 +1,12 @@
-"""Zoo agreement: many architectures with random weights, exported to ONNX, against ONNX Runtime and torch in double.
+"""Zoo agreement: architectures with random weights, exported to ONNX, against ONNX Runtime and torch in
+double.
 
     python tests/zoo/run.py [--only WORD] [--library build/libonnxplain.so] [--out docs/zoo.md] [--fresh]
 
-Each row of models.tsv runs in a process of its own. The exported model and torch's numbers are kept in build/zoo until the
-row or the files that make them change, our results until the library changes as well. Forward: the output against ONNX
-Runtime. Gradient: of the output element of largest magnitude by the inputs (token ids: by their embedding), against torch
-in double; of int8 models, whose gradient torch does not have, our float executor against our double one.
+Each row of models.tsv runs in a process of its own. The exported model and torch's numbers are kept in
+build/zoo until the row or the files that make them change, our results until the library changes as well.
+Forward: the output against ONNX Runtime. Gradient: of the output element of largest magnitude by the inputs
+(token ids: by their embedding), against torch in double. int8 models: segments.py.
 """
 
 import argparse
@@ -72,8 +73,8 @@ def references(row: dict[str, str], model: pathlib.Path) -> Iterator[dict]:
 
 
 def run_row(row: dict[str, str], library: pathlib.Path) -> dict:
-    """The first input decides, but for float gradients out of bounds: where one of ours falls on the other side of a kink
-    than torch's, the next input shows it; a wrong derivative is wrong at all of them."""
+    """The first input decides, but for float gradients out of bounds: if a unit of ours fell on the other
+    side of its kink than torch's, the next input shows it; a wrong derivative is wrong at all of them."""
     model, worst = WORK / f"{row['name']}.onnx", {}
     for n, ref in enumerate(references(row, model), 1):
         r = compare(row, model, ref, library) | {"inputs": n}
@@ -90,14 +91,9 @@ def compare(row: dict[str, str], path: pathlib.Path, ref: dict, library: pathlib
     """Our numbers at one input."""
     import numpy as np
     import onnx
-    import onnxruntime
     import ours
-
-    def worst(mine: list, wanted: list) -> float:
-        top = max(float(np.abs(w).max()) for w in wanted)
-        pairs = zip(mine, wanted, strict=True)
-        err = max(float(np.abs(np.asarray(m, np.float64).reshape(w.shape) - w).max()) for m, w in pairs)
-        return err / top if top > 0 else err
+    from segments import compare as compare_codes
+    from segments import session, worst
 
     graph = onnx.load(path, load_external_data=False).graph
     names = [i.name for i in graph.input]
@@ -105,20 +101,13 @@ def compare(row: dict[str, str], path: pathlib.Path, ref: dict, library: pathlib
     inputs = dict(zip(names, feeds, strict=True))  # name in the file -> name in torch
     given = {name: feeds[torch_name] for name, torch_name in inputs.items()}
     out = graph.output[0].name
-    quantised = row["precision"] == "int8"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    if quantised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    y_ort = session.run([out], given)[0].astype(np.float64)
     y64 = ref["y"]
     result = {k: float(ref[k]) for k in ("own_forward", "own_gradient")}
     target = f"{out}[{','.join(map(str, np.unravel_index(int(ref['index']), y64.shape)))}]"
     wanted = {k[2:]: v for k, v in ref.items() if k.startswith("g_")}
 
     def by_input(found: dict) -> list:
-        """Our gradients in torch's order: float inputs by name, embeddings in the order of the token inputs."""
+        """Our gradients in torch's order: float inputs by name, embeddings in the order of the token ids."""
         rest = [v for k, v in found.items() if k not in inputs]
         mine = {inputs[k]: v for k, v in found.items() if k in inputs}
         mine |= dict(zip([k for k in feeds if k in wanted and k not in mine], rest, strict=True))
@@ -128,24 +117,20 @@ def compare(row: dict[str, str], path: pathlib.Path, ref: dict, library: pathlib
     try:
         model = lib.open(path)
         mine = lib.run(model, given, [out], "f32")[0]
-        result["forward_ort"] = worst([mine], [y_ort])
-        result["ort_forward"] = worst([y_ort], [y64])
-        if not quantised:
-            result["forward"] = worst([mine], [y64])
         start = time.time()
         found = lib.gradient(model, given, target, "f32")
         result["seconds"] = time.time() - start
-        if quantised:
-            result["gradient"] = worst(
-                list(found.values()), list(lib.gradient(model, given, target, "f64").values())
-            )
-            return result
+        if row["precision"] == "int8":
+            return result | compare_codes(path, given, lib)
+        y_ort = session(str(path), optimise=True).run([out], given)[0].astype(np.float64)
+        result["forward_ort"] = worst([mine], [y_ort])
+        result["ort_forward"] = worst([y_ort], [y64])
+        result["forward"] = worst([mine], [y64])
         result["gradient"] = worst(by_input(found), list(wanted.values()))
         if flops(library, path) < PLAIN_FLOPS:
             result["forward_f64"] = worst(lib.run(model, given, [out], "f64"), [y64])
-            result["gradient_f64"] = worst(
-                by_input(lib.gradient(model, given, target, "f64")), list(wanted.values())
-            )
+            doubles = lib.gradient(model, given, target, "f64")
+            result["gradient_f64"] = worst(by_input(doubles), list(wanted.values()))
     except ours.Refused as e:
         result["refused"] = str(e).removeprefix(f"{path}: ")
     return result
@@ -205,7 +190,7 @@ def main() -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["reference", "onnx", "onnxruntime"])  # imported once, not by each row
     table = []
-    code = [HERE / f for f in ("run.py", "reference.py", "families.py", "ours.py")]
+    code = [HERE / f for f in ("run.py", "reference.py", "families.py", "segments.py", "ours.py")]
     chosen = [r for r in rows() if re.search(a.only, r["name"])]
     tqdm.set_lock(threading.RLock())  # its own is a semaphore between processes, which are not here
     bar = tqdm(chosen, disable=None, unit="model")
