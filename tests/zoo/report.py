@@ -80,7 +80,9 @@ def write(path: pathlib.Path, table: list[Row]) -> None:
         counts[v] = counts.get(v, 0) + 1
     lines = [
         TEXT,
-        f"{len(table)} models: " + ", ".join(f"{n} {v}" for v, n in sorted(counts.items())) + ".\n",
+        f"{len(table)} models: "
+        + ", ".join(f"{n} {v.removesuffix('s')}" for v, n in sorted(counts.items()))
+        + ".\n",
     ]
     lines += [
         "| model | exporter | precision | forward | gradient | torch | f64 | gradient, s | |",
