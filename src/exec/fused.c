@@ -153,8 +153,10 @@ static void bind(oxp_program *p)
         oxp_step *s = &f->steps[i];
         for (uint32_t k = 0; k < s->n_in + s->n_out; k++)
             s->ptr[k] = s->vals[k] != OXP_NO_VAL ? address(p, f->vals[s->vals[k]]) : NULL;
-        if (s->scratch != OXP_NO_STORAGE)
-            s->scratch_ptr = p->workspace + f->storages[s->scratch].offset;
+        /* none: still a place that an offset of zero may be added to */
+        s->scratch_ptr = s->scratch == OXP_NO_STORAGE
+                             ? p->workspace
+                             : p->workspace + f->storages[s->scratch].offset;
         p->cost.flops += s->flops;
         p->cost.reorders += s->is_reorder;
     }
