@@ -108,7 +108,7 @@ static oxp_status cell_norm_expand(oxp_build *b, const oxp_node *node, oxp_val *
 
 static double momentum_of(const oxp_node *node)
 {
-    return oxp_attr_float(node, "momentum", 0.9F);
+    return oxp_attr_float(node, "momentum", (double)0.9F);
 }
 
 static oxp_status training_infer(oxp_infer *inf)
